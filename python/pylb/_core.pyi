@@ -1,0 +1,46 @@
+"""What the Rust core offers Python: whole plans in, facts out."""
+
+from typing import Any, final
+
+class PlanInvalid(ValueError):
+    """The draft does not compile. `errors` holds every mistake as (path, message); a path is keys and positions of the draft."""
+
+    errors: list[tuple[tuple[str | int, ...], str]]
+
+class BindFailed(OSError):
+    """A listener could not be opened. `bind` is the address as written, `listener` its name; nothing was changed."""
+
+    bind: str
+    listener: str
+
+@final
+class Core:
+    """The engine: worker threads that serve the plan in force. Methods never wait for traffic unless they say so."""
+
+    def __new__(cls, *, workers: int) -> Core: ...
+    @staticmethod
+    def check(draft: bytes) -> None:
+        """Compiles a draft and throws the plan away; raises PlanInvalid."""
+    def apply(self, draft: bytes) -> int:
+        """Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed and changes nothing."""
+    def fileno(self) -> int:
+        """The eventfd that becomes readable when facts wait."""
+    def facts(self) -> list[dict[str, Any]]:
+        """Takes all waiting facts, oldest first, and resets the eventfd."""
+    def status(self) -> dict[str, Any]:
+        """A snapshot of listeners, pools and backends."""
+    def set_health(self, pool: str, backend: str, up: bool) -> bool:
+        """Writes the outcome of an active check; False if there is no such backend (any more)."""
+    def heartbeat(self) -> None:
+        """Tells /readyz that Python's control loop is alive."""
+    def reopen_log(self) -> None:
+        """Opens the access log's file anew, after rotation."""
+    def drain(self) -> None:
+        """Stops accepting, closes idle connections, lets requests in flight end with `Connection: close`. Returns at once."""
+    def clients(self) -> int:
+        """Client connections open now."""
+    def stop(self) -> None:
+        """Ends at once: cuts what is open, joins every thread (the interpreter lock is released meanwhile). Idempotent."""
+
+def versions() -> dict[str, str]:
+    """Versions: pylb, rust (compiler), target."""
