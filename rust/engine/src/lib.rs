@@ -1,1 +1,35 @@
-//! Placeholder until the crate is written.
+//! The only crate with sockets, threads and a clock: it makes a plan true.
+//!
+//! Read `exchange.rs` first (one request from head to last byte), then `client.rs` (one connection), `worker.rs` (one
+//! thread), `apply.rs` (how a plan comes in force). `end` is HTTP on a socket, `upstream` connections to backends,
+//! `observe` numbers, log lines and facts.
+//!
+//! A worker shares nothing with another but atomics, and never takes the interpreter lock: it cannot, because this
+//! crate does not know that Python exists.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod apply;
+mod client;
+mod clock;
+mod end;
+mod engine;
+mod exchange;
+mod failure;
+mod listen;
+mod observe;
+mod pace;
+mod pick;
+mod reply;
+mod request_id;
+mod running;
+mod shared;
+mod socket;
+mod status;
+mod upstream;
+mod worker;
+
+pub use apply::{ApplyError, check};
+pub use engine::{Engine, Options};
+pub use observe::facts::Fact;
+pub use plan::{PlanError, Segment};
+pub use status::{BackendStatus, ListenerStatus, PoolStatus, Status};

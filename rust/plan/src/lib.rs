@@ -1,1 +1,37 @@
-//! Placeholder until the crate is written.
+//! What the engine runs: one immutable value, complete and checked, and the decision it takes for a request.
+//!
+//! Python sends a *draft* (the whole desired state, every default filled in, as JSON). [`compile`] turns it into a
+//! [`Plan`] or into every error at once, each with its path in the draft, which is its path in the user's file. A plan
+//! never changes; a change of configuration is a new plan beside the old one and one swap. What moves fast (health,
+//! requests in flight, averages, the round-robin cursor) sits in `Arc`s of `balance` that a new plan takes over from
+//! the one before it, so a reload forgets nothing.
+//!
+//! Nothing here does I/O, reads a clock or draws chance: time, dice and the hash seed are arguments. That is why the
+//! same [`Plan::decide`] serves the engine, `pylb explain` and tests without sockets.
+//!
+//! Read in this order: `draft` (what comes in), `compile`, `plan` (what comes out), `route` with `trie` (which
+//! route?), `decide` (what to do with a request), `change` (how two plans differ).
+#![forbid(unsafe_code)]
+
+pub mod bind;
+pub mod change;
+mod compile;
+pub mod decide;
+pub mod draft;
+pub mod error;
+pub mod key;
+mod pattern;
+mod plan;
+pub mod route;
+mod suggest;
+mod trie;
+
+pub use balance::{Backend, Chosen, Health, Live, Policy, Pool, Tick};
+
+pub use bind::{Address, Bind};
+pub use change::{Binds, Change};
+pub use compile::compile;
+pub use decide::{Progress, Reply, Step};
+pub use error::{PlanError, Segment};
+pub use key::Key;
+pub use plan::{Listener, LogFormat, LogPlan, Plan, PoolPlan, Route, Sink};

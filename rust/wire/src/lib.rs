@@ -1,1 +1,52 @@
-//! Placeholder until the crate is written.
+//! Bytes to messages and back, and nothing else.
+//!
+//! The crate has no hands: it takes bytes, returns messages or the rule that was broken, and someone else owns the socket.
+//! What makes it worth a crate of its own is the promise in the type of [`Head`]: there is no way to make one but to parse
+//! bytes that passed every check of framing, host and target. Whoever holds a `Head` need not check again, and whoever
+//! renders one writes the framing fields anew, so what two parsers could read in two ways never goes any further.
+//!
+//! - [`head`]: the message head, as spans over one page
+//! - [`http1`]: parsing, rendering, bodies and turn-taking of HTTP/1
+//! - [`fields`] and [`edits`]: which fields are ours to remove and to set
+//! - [`target`] and [`host`]: the one normaliser of path and host
+//! - [`forwarded`]: the client's address behind trusted proxies
+//! - [`error`]: every rule, whose fault it is, and the status that answers it
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod edits;
+pub mod error;
+pub mod fields;
+pub mod forwarded;
+pub mod head;
+pub mod host;
+pub mod http1;
+pub mod page;
+pub mod rules;
+pub mod target;
+
+pub use edits::{RequestEdits, ResponseEdits};
+pub use error::{Blame, Fault, Rule};
+pub use head::{Framing, Head, Method, Version};
+pub use http1::body::{BodyReader, Taken};
+pub use http1::parse::{Parsed, parse_request, parse_response};
+pub use http1::render::{chunk_prefix, render_request, render_response, response_framing};
+pub use http1::state::{Conversation, Event, Sending, Who};
+pub use page::{Page, Pages};
+pub use rules::{Limits, Rules};

@@ -1,0 +1,53 @@
+"""The picture of a run: one panel per cell, one bar per proxy, split into user and system, with pylb's bar as a line."""
+
+from pathlib import Path
+from typing import Any
+
+from bench.report import OURS, best_reference, is_absolute
+from bench.results import CellResult, Results
+
+_COLUMNS = 3
+_USER, _SYSTEM, _OURS_USER, _OURS_SYSTEM = "#8fa8c8", "#c9d5e5", "#d9734e", "#f0b9a3"
+
+
+def draw(results: Results, path: Path) -> bool:
+    """Writes the PNG; False where matplotlib is missing."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError:
+        return False
+    rows = -(-len(results.cells) // _COLUMNS)
+    figure, axes = pyplot.subplots(rows, _COLUMNS, figsize=(5.2 * _COLUMNS, 3.1 * rows), squeeze=False)
+    panels = list(axes.flat)
+    for panel, result in zip(panels, results.cells.values(), strict=False):
+        _panel(panel, result, results.references)
+    for empty in panels[len(results.cells) :]:
+        empty.axis("off")
+    figure.suptitle(f"one worker, {results.about['machine']['cpu']}, {results.about['started']}; less is better")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+    return True
+
+
+def _panel(panel: Any, result: CellResult, references: list[str]) -> None:
+    peers = sorted(result.runs, key=result.median, reverse=True)
+    costs = [result.median(peer) for peer in peers]
+    users = [result.median(peer, "user") or cost for peer, cost in zip(peers, costs, strict=True)]
+    ours = [peer == OURS for peer in peers]
+    panel.barh(peers, costs, color=[_OURS_SYSTEM if mine else _SYSTEM for mine in ours])
+    panel.barh(peers, users, color=[_OURS_USER if mine else _USER for mine in ours])
+    for row, cost in enumerate(costs):
+        panel.text(cost, row, f" {cost:.1f}", va="center", fontsize=8)
+    best = best_reference(result, references)
+    if is_absolute(result) or best:
+        line = result.bar if best is None or is_absolute(result) else result.bar * result.median(best)
+        panel.axvline(line, color="#333333", linestyle=":", linewidth=1)
+    # A peer that spends several times as much would squeeze the others into one corner.
+    panel.set_xlim(0, min(max(costs), 3 * sorted(costs)[len(costs) // 2]) * 1.15 if costs else 1)
+    panel.set_title(result.title, fontsize=9)
+    panel.set_xlabel(result.unit + (" (dark: user)" if any(result.median(peer, "user") for peer in peers) else ""), fontsize=8)
+    panel.tick_params(labelsize=8)

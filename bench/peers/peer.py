@@ -1,0 +1,75 @@
+"""What the harness knows of a proxy: how to find it, and how to start it with one common setting."""
+
+import importlib.util
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every proxy is asked to do: listen on 127.0.0.1:`port`, balance over the backends' ports there."""
+
+    port: int
+    backends: tuple[int, ...]
+    folder: Path
+    access_log: bool
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "access.log"
+
+    def write(self, name: str, text: str) -> str:
+        """Puts a file into the proxy's folder and returns its path."""
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A command that runs in the foreground, and where its access log will be."""
+
+    command: list[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A proxy. `reference` ones make the bar; one that does not parse cannot set headers or log."""
+
+    name: str
+    package: str
+    find: Callable[[], str | None]
+    configure: Callable[[str, Setting], Start]
+    version_option: str = ""
+    reference: bool = False
+    parses: bool = True
+
+    def prepare(self, setting: Setting) -> Start:
+        """Writes the proxy's configuration and says how to start it."""
+        found = self.find()
+        assert found is not None, f"{self.name} was not found; the run should have left it out"
+        return self.configure(found, setting)
+
+    def version(self) -> str:
+        """The first thing like a version in what the program says of itself."""
+        found = self.find()
+        if found is None or not self.version_option:
+            return ""
+        told = subprocess.run([found, *self.version_option.split()], capture_output=True, text=True)
+        numbers = re.search(r"\d+\.\d+(\.\d+)?", (told.stdout + told.stderr).replace(found, ""))
+        return numbers.group() if numbers else ""
+
+
+def in_wheel(package: str, path: str) -> str | None:
+    """A program that an installed Python package carries."""
+    spec = importlib.util.find_spec(package)
+    for place in spec.submodule_search_locations or () if spec else ():
+        if (program := Path(place) / path).is_file():
+            return str(program)
+    return None

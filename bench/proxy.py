@@ -1,0 +1,86 @@
+"""A proxy under test, from its start to its end, and the checks that it is one.
+
+Each run gets a process of its own: nothing of the run before, no luck of one memory layout through a whole cell.
+"""
+
+import contextlib
+import http.client
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import place
+from bench.peers import Peer, Setting
+from bench.place import BACKENDS, PORT
+
+_START, _STOP = 20.0, 5.0
+
+
+class Unfit(RuntimeError):
+    """A proxy that does not start, or does not do what is asked of all."""
+
+
+@contextlib.contextmanager
+def running(peer: Peer, *, core: int, access_log: bool) -> Iterator[int]:
+    """Starts the peer on its core and yields its process id once it answers."""
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{peer.name}-"))
+    setting = Setting(port=PORT, backends=BACKENDS, folder=folder, access_log=access_log)
+    start = peer.prepare(setting)
+    try:
+        with (
+            open(folder / "stdout", "wb") as out,
+            open(folder / "stderr", "wb") as err,
+            place.on_core(core),
+        ):
+            process = subprocess.Popen(start.command, stdout=out, stderr=err, env=start.environment, cwd=folder)
+        try:
+            _wait_until_it_answers(peer, process, folder)
+            yield process.pid
+            if access_log and peer.parses and not start.log.stat().st_size:
+                raise Unfit(f"{peer.name} wrote no access log")
+        finally:
+            _stop(process)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check(peer: Peer) -> None:
+    """The backends get what every proxy must tell them about the client; fails with Unfit if not."""
+    head = _get("/echo")[1].decode().lower()
+    wanted = ("x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", f"x-forwarded-host: 127.0.0.1:{PORT}")
+    missing = [field for field in wanted if f"\r\n{field}\r\n" not in head]
+    if peer.parses and missing:
+        raise Unfit(f"{peer.name} does not send {', '.join(missing)}")
+
+
+def _get(path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=2)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def _wait_until_it_answers(peer: Peer, process: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + _START
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if _get("/64") == (200, b"0123456789abcdef" * 4):
+                return
+        time.sleep(0.02)
+    told = (folder / "stderr").read_text(errors="replace")[-1500:] + (folder / "stdout").read_text(errors="replace")[-500:]
+    raise Unfit(f"{peer.name} did not answer within {_START:.0f} s: {told.strip() or 'no output'}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

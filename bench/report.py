@@ -1,0 +1,92 @@
+"""The table of a cell and the verdicts, for people.
+
+Ratios are those of medians within one run: `x best` against the cheapest reference peer, `x floor` against the byte
+copier. A bar holds if pylb's ratio (or, idle, its KiB) is at most the bar and none of its requests failed.
+"""
+
+from dataclasses import dataclass
+
+from bench.results import CellResult, Results
+from bench.say import say
+
+OURS, FLOOR = "pylb", "floor"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one bar. `value` is None where it could not be read."""
+
+    cell: str
+    value: float | None
+    bar: float
+    holds: bool
+    why: str = ""
+
+
+def best_reference(result: CellResult, references: list[str]) -> str | None:
+    """The cheapest of the reference peers that ran."""
+    ran = [peer for peer in references if peer in result.runs]
+    return min(ran, key=result.median, default=None)
+
+
+def is_absolute(result: CellResult) -> bool:
+    """The bar is a number in the cell's unit, not a ratio."""
+    return result.unit.startswith("KiB")
+
+
+def judge(name: str, result: CellResult, references: list[str]) -> Verdict:
+    """Reads the bar of one cell."""
+    best = best_reference(result, references)
+    if OURS in result.failures or OURS not in result.runs:
+        return Verdict(name, None, result.bar, False, result.failures.get(OURS, "pylb was not measured"))
+    if is_absolute(result):
+        value = result.median(OURS)
+    elif best is None:
+        return Verdict(name, None, result.bar, False, "no reference peer was measured")
+    else:
+        value = result.median(OURS) / result.median(best)
+    if result.errors(OURS):
+        return Verdict(name, value, result.bar, False, f"{result.errors(OURS)} requests failed")
+    return Verdict(name, value, result.bar, value <= result.bar)
+
+
+def table(result: CellResult, references: list[str]) -> list[str]:
+    """One line per peer, cheapest first."""
+    best = best_reference(result, references)
+    head = f"{'':15}{'cost':>9}{'user':>8}{'system':>8}{'spread':>8}{'x best':>8}{'x floor':>8}"
+    head += f"{'req/s':>9}{'busy':>6}{'p50 us':>8}{'p99 us':>8}{'PSS MiB':>9}{'RSS MiB':>9}{'errors':>8}"
+    lines = [f"{result.title}: {result.unit}", head]
+    for peer in sorted(result.runs, key=result.median):
+        cost = result.median(peer)
+        ratios = [cost / result.median(other) if other in result.runs and result.median(other) else None for other in (best or "", FLOOR)]
+        shown = "".join(f"{'-' if ratio is None else format(ratio, '.2f'):>8}" for ratio in ratios)
+        user, system, busy, rate, p50, p99, pss, rss = (
+            result.median(peer, member)
+            for member in ("user", "system", "busy", "per_second", "p50_us", "p99_us", "pss_kib", "rss_kib")
+        )
+        lines.append(
+            f"{peer:15}{cost:9.2f}{user:8.2f}{system:8.2f}{result.spread(peer):8.1%}{shown}"
+            f"{rate:9.0f}{busy:6.0%}{p50:8.0f}{p99:8.0f}{pss / 1024:9.1f}{rss / 1024:9.1f}{result.errors(peer):8}"
+        )
+    lines += [f"{peer}: failed, {why}" for peer, why in result.failures.items()]
+    return lines
+
+
+def show(results: Results) -> list[Verdict]:
+    """Prints every table, then every bar; returns the verdicts."""
+    for result in results.cells.values():
+        say()
+        for line in table(result, results.references):
+            say(line)
+    verdicts = [judge(name, result, results.references) for name, result in results.cells.items()]
+    say()
+    say(f"{'bar':12}{'at most':>9}{'pylb':>9}{'x floor':>9}")
+    for verdict in verdicts:
+        result = results.cells[verdict.cell]
+        unit = "KiB" if is_absolute(result) else "x"
+        value = "-" if verdict.value is None else f"{verdict.value:.2f} {unit}"
+        both = OURS in result.runs and FLOOR in result.runs and not is_absolute(result)
+        floor = f"{result.median(OURS) / result.median(FLOOR):.2f} x" if both else "-"
+        outcome = "pass" if verdict.holds else "FAIL"
+        say(f"{verdict.cell:12}{f'{verdict.bar:.2f} {unit}':>9}{value:>9}{floor:>9}  {outcome} {verdict.why}".rstrip())
+    return verdicts

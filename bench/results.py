@@ -1,0 +1,85 @@
+"""What a run found out, as it is kept in bench/results/NAME.json.
+
+`runs` are raw; medians and ratios are computed from them when shown, so that a file can be judged anew.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).with_name("results")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One peer, one cell, one round. `cost` is in the cell's unit, the rest as named; zeros where a cell has no such thing."""
+
+    cost: float
+    user: float = 0.0
+    system: float = 0.0
+    busy: float = 0.0
+    per_second: float = 0.0
+    p50_us: float = 0.0
+    p99_us: float = 0.0
+    rss_kib: int = 0
+    pss_kib: int = 0
+    errors: int = 0
+
+
+@dataclass
+class CellResult:
+    """All runs of one cell, by peer, and what went wrong, by peer."""
+
+    title: str
+    unit: str
+    bar: float
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def median(self, peer: str, member: str = "cost") -> float:
+        """The median over the rounds."""
+        return statistics.median(getattr(run, member) for run in self.runs[peer])
+
+    def spread(self, peer: str) -> float:
+        """How far the rounds lie apart: (highest - lowest) / median of the cost."""
+        costs = [run.cost for run in self.runs[peer]]
+        return (max(costs) - min(costs)) / statistics.median(costs) if statistics.median(costs) else 0.0
+
+    def errors(self, peer: str) -> int:
+        """Over all rounds."""
+        return sum(run.errors for run in self.runs[peer])
+
+
+@dataclass
+class Results:
+    """One run of the benchmark."""
+
+    about: dict[str, Any]
+    references: list[str]
+    cells: dict[str, CellResult] = field(default_factory=dict)
+
+    def store(self, name: str) -> Path:
+        """Writes NAME.json and returns its path."""
+        FOLDER.mkdir(exist_ok=True)
+        path = FOLDER / f"{name}.json"
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        return path
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on besides the programs."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    models = [line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True)
+    return {
+        "kernel": platform.release(),
+        "cpu": models[0] if models else platform.machine(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "commit": commit.stdout.strip() or None,
+    }

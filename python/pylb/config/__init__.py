@@ -1,0 +1,97 @@
+"""What the user wants, from text to the draft that the core compiles.
+
+What was written is kept apart from what it means, in three steps:
+
+    text --read.py--> tree with places --model.py--> Settings with defaults --draft.py--> JSON for the core
+
+Every step reports all of its mistakes at once, each with file, line and column. Nothing here runs, opens or
+executes what the file names.
+
+Loading. All raise `ConfigInvalid`, whose `errors` is a list of `Mistake`; OSError if the file cannot be read:
+
+    load(path: Path, *, environ: Mapping[str, str]) -> Config
+    parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config       text that claims to be `file`
+    from_mapping(data: Mapping[str, Any], *, directory: Path) -> Config         the same keys as in YAML
+    from_flags(listen, to, balance: str | None = None, health: str | None = None) -> Config
+    demo(addresses: Sequence[str]) -> Config                                    round_robin, 127.0.0.1:8080
+
+A source remembers how to load again (reload, watch):
+
+    Source = File | Flags | Demo, each with `.load() -> Config` and `.describe() -> str`
+    File(path: Path, environ: Mapping[str, str])
+    Flags(listen: tuple[str, ...], to: tuple[str, ...], balance: str | None, health: str | None)
+    Demo(addresses: tuple[str, ...] = ())     serve starts the origins, then dataclasses.replace(source, ...)
+
+What is loaded:
+
+    Config.model: Settings              frozen pydantic model, every default filled in (see model.py)
+        .listeners[name].bind: tuple[str, ...]
+        .pools[name].backends: tuple[Backend, ...]      .address (as written), .weight, .backup
+        .pools[name].health: HttpCheck | TcpCheck | None
+              both: .interval .timeout (seconds, float) .rise .fall (int) .port (int | None)
+              HttpCheck: .http (path) .expect (.first, .last; `status in check.expect`)
+                         .host (str | None) .headers (dict)
+        .stop.grace (seconds)
+        .admin.bind: str | None         "unix:/absolute/path"
+        .metrics.bind: tuple[str, ...]  empty: off
+        .log.access .log.format
+        .log.level                      "debug" | "info" | "warning" | "error"
+        .log.to                         "stderr" | "stdout" | absolute path
+        .state_dir: str | None
+        .max_clients: int | None        None: auto
+        .workers: int | None            None: auto
+    Config.file: Path | None            the main file; None for flags and the demo
+    Config.files: tuple[Path, ...]      every file that was read, the main file first
+    Config.warnings: tuple[Mistake, ...]        legal but surely not meant: routes that never match, unused
+    pools Config.draft(*, resolve: Callable[[str], str] = resolve, descriptors: int | None = None) -> bytes
+        `resolve` turns a host name into the text of an IP address, or raises OSError; it may block, so call
+        draft in a thread. `descriptors` is the soft descriptor limit that `max_clients: auto` is computed
+        from (None: the process's own). Raises ConfigInvalid.
+    Config.locate(path: tuple[str | int, ...]) -> Place         str() is file:line:column
+    Config.explain(errors: list[tuple[path, message]]) -> list[Mistake]     PlanInvalid.errors in the user's
+    terms
+
+    Mistake: .file .line .column .path .message .hint
+        str() is "file:line:column: message; hint". line 0: no file behind it
+
+Keeping the last good one, for HUP, `pylb reload` and --watch (publish.py; not imported here, it needs the
+core):
+
+    publisher = Publisher(core, source)             core: anything with .apply(draft: bytes) -> int
+    outcome = await publisher.publish()             -> Published | Refused; one at a time
+        Published(generation: int, config: Config)      .describe() -> one line
+        Refused(mistakes: tuple[Mistake, ...], reason: str, exit_code: int)
+                                                        .describe() -> lines; everything stays as it was
+        both: .report() -> dict                         what /reload answers: ok, exit_code, text, ...
+    publisher.config: Config | None                 the one in force
+    await publisher.apply(config)                   the same, for a config from elsewhere (embedding)
+    publisher.watched() -> list of files            what to watch, also after a refused load
+
+Watching (watch.py): `async for _ in changes(publisher.watched)` yields once after files have changed and then
+stayed still for one round of half a second.
+"""
+
+from pylb.config.draft import carried_clients, resolve
+from pylb.config.loaded import Config, from_mapping, load, parse
+from pylb.config.model import Settings
+from pylb.config.source import Demo, File, Flags, Source, demo, from_flags
+from pylb.errors import ConfigInvalid, Mistake, Place
+
+__all__ = [
+    "Config",
+    "ConfigInvalid",
+    "Demo",
+    "File",
+    "Flags",
+    "Mistake",
+    "Place",
+    "Settings",
+    "Source",
+    "carried_clients",
+    "demo",
+    "from_flags",
+    "from_mapping",
+    "load",
+    "parse",
+    "resolve",
+]

@@ -1,0 +1,172 @@
+"""pydantic's errors -> mistakes in the user's words, each at its place in the file.
+
+pydantic says where by a path through types: it names union members and key checks, which are not in the file.
+The walk below follows the types, so that what is left is the path the user wrote, and the section that was
+meant is known: its keys give "did you mean", its `later` says what is not built yet.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pylb.config.model import Section, Settings
+from pylb.config.read import Tree, dotted
+from pylb.config.scalar import Kind, shown
+from pylb.errors import Mistake, Path
+
+
+class _Spot:
+    """What an error is about: the path in the file, the section that holds its last key, and that key's
+    field."""
+
+    def __init__(self, location: Iterable[str | int]) -> None:
+        self.path: Path = ()
+        self.section: type[Section] = Settings
+        self.field: FieldInfo | None = None
+        self.is_key = False
+        types: list[Any] = [Settings]
+        for part in location:
+            types = self._step(types, part)
+
+    def _step(self, types: list[Any], part: str | int) -> list[Any]:
+        sections = [kind for kind in types if isinstance(kind, type) and issubclass(kind, Section)]
+        if part == "[key]":
+            self.is_key = True
+            return types
+        if len(sections) > 1:
+            return [section for section in sections if part in section.model_fields]
+        self.path = (*self.path, part)
+        if sections:
+            self.section = sections[0]
+            self.field = self.section.model_fields.get(str(part))
+            return leaves(self.field.annotation) if self.field else []
+        inner = [get_args(kind)[-1 if get_origin(kind) is dict else 0] for kind in types if get_args(kind)]
+        return [leaf for kind in inner for leaf in leaves(kind)]
+
+
+def explain(errors: Iterable[ErrorDetails], tree: Tree) -> list[Mistake]:
+    """One mistake per error. Those that only follow from another one are left out; empty values are
+    cross.py's."""
+    spots = [(_Spot(error["loc"]), error) for error in errors]
+    excused = {
+        (*spot.path[:-1], replaced)
+        for spot, error in spots
+        if error["type"] == "extra_forbidden" and (replaced := _replaced(spot))
+    }
+    return [
+        _mistake(spot, error, tree)
+        for spot, error in spots
+        if error["input"] is not None and not (error["type"] == "missing" and spot.path in excused)
+    ]
+
+
+def leaves(annotation: Any) -> list[Any]:
+    """The members of a type behind Annotated, Optional and unions."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return leaves(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [leaf for member in get_args(annotation) for leaf in leaves(member) if leaf is not type(None)]
+    return [annotation]
+
+
+def example(field: FieldInfo | None) -> str:
+    """How a value of this field may be written; empty if nothing short can show it."""
+    if field is None:
+        return ""
+    if field.examples:
+        return str(field.examples[0])
+    return next((kind.example for kind in field.metadata if isinstance(kind, Kind)), "")
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, else an empty text."""
+    near = get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
+    return near[0] if near else ""
+
+
+def _replaced(spot: _Spot) -> str:
+    """The required key that an unknown or unsupported key was written for."""
+    key = str(spot.path[-1])
+    return spot.section.later.get(key) or suggest(key, spot.section.model_fields)
+
+
+def _mistake(spot: _Spot, error: ErrorDetails, tree: Tree) -> Mistake:
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        message, hint = _unknown(spot)
+        return Mistake(tree.locate_key(spot.path), spot.path, message, hint)
+    key = next((part for part in reversed(spot.path) if isinstance(part, str)), "")
+    if kind == "missing":
+        where = dotted(spot.path[:-1])
+        message = f"`{key}` is missing" + (f" in {where}" if where else "")
+        return Mistake(tree.locate_key(spot.path[:-1]), spot.path, message, _write(key, spot.field))
+    message, hint = _value(error, spot)
+    place = tree.locate_key(spot.path) if spot.is_key else tree.locate(spot.path)
+    return Mistake(place, spot.path, f"`{key}`: {message}" if key and not spot.is_key else message, hint)
+
+
+def _unknown(spot: _Spot) -> tuple[str, str]:
+    key = str(spot.path[-1])
+    where = dotted(spot.path[:-1])
+    if key in spot.section.later:
+        return f"`{key}` is not supported yet", "remove it"
+    if key in spot.section.elsewhere:
+        return f"`{key}` does not belong here", spot.section.elsewhere[key]
+    near = suggest(key, [*spot.section.model_fields, *spot.section.later])
+    message = f"unknown key `{key}`" + (f" in {where}" if where else "")
+    return (
+        message,
+        f"did you mean `{near}`?" if near else f"known here: {', '.join(spot.section.model_fields)}",
+    )
+
+
+def _value(error: ErrorDetails, spot: _Spot) -> tuple[str, str]:
+    found = shown(error["input"])
+    context: Mapping[str, Any] = error.get("ctx", {})
+    match error["type"]:
+        case "pylb":
+            return context["message"], context["hint"] or _write_value(spot.field)
+        case "string_type":
+            hint = f'write it in quotes: "{found}"' if isinstance(error["input"], bool | int | float) else ""
+            return f"expected text, found {found}", hint or _write_value(spot.field)
+        case "literal_error":
+            return f"{found} is not one of its values", _choose(error["input"], spot.field)
+        case "tuple_type":
+            return f"expected a list, found {found}", _write_value(spot.field)
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"expected keys and values, found {found}", _keys_hint(spot)
+        case _:
+            return error["msg"], _write_value(spot.field)
+
+
+def _choose(written: object, field: FieldInfo | None) -> str:
+    choices = [str(choice) for kind in leaves(field.annotation) for choice in get_args(kind)] if field else []
+    near = (
+        {True: "on", False: "off"}.get(written)
+        if isinstance(written, bool)
+        else suggest(str(written), choices)
+    )
+    if near in choices:
+        return f"write {near}" if isinstance(written, bool) else f"did you mean {near}?"
+    return f"choose {' or '.join(choices)}"
+
+
+def _keys_hint(spot: _Spot) -> str:
+    kinds = leaves(spot.field.annotation) if spot.field else [Settings]
+    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+    known = [f"{name}" for section in sections for name in section.model_fields]
+    return f"known here: {', '.join(known)}" if known else _write_value(spot.field)
+
+
+def _write(key: str, field: FieldInfo | None) -> str:
+    text = example(field)
+    return f"write {key}: {text}" if text else ""
+
+
+def _write_value(field: FieldInfo | None) -> str:
+    text = example(field)
+    return f"write for example {text}" if text else ""

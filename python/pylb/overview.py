@@ -1,0 +1,72 @@
+"""The status of a running pylb as text for people: one table per pool.
+
+Pure: it gets the status as a dict (the core's, with what the health checker adds) and returns lines.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+_HEADS = ("backend", "state", "weight", "in flight", "requests", "failures", "latency", "why")
+_RIGHT = {"weight", "in flight", "requests", "failures", "latency"}
+
+
+def overview(status: dict[str, Any]) -> str:
+    """All of it; ends without a newline."""
+    lines = [
+        f"generation {status['generation']}, up {span(status['uptime'])}, {status['workers']} workers, "
+        f"{status['clients']} of at most {status['max_clients']} clients",
+    ]
+    for name, listener in status["listeners"].items():
+        lines.append(f"listener {name}: {', '.join(listener['bind'])}, {listener['requests']} requests")
+    for name, pool in status["pools"].items():
+        rows = [_row(backend) for backend in pool["backends"]]
+        lines += ["", f"pool {name} ({pool['policy']})", *table(_HEADS, rows)]
+    return "\n".join(lines)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns; those of numbers to the right."""
+    widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = (
+            cell.rjust(width) if head in _RIGHT else cell.ljust(width)
+            for head, cell, width in zip(heads, cells, widths, strict=True)
+        )
+        return "  " + "  ".join(aligned).rstrip()
+
+    return [line(heads), *map(line, rows)]
+
+
+def span(seconds: float) -> str:
+    """`93784` -> `1d 2h`; the two largest units that matter."""
+    units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    left = int(seconds)
+    parts = []
+    for unit, size in units:
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
+def _row(backend: dict[str, Any]) -> list[str]:
+    latency = backend["latency"]
+    return [
+        backend["name"] + (" (backup)" if backend["backup"] else ""),
+        backend["state"],
+        str(backend["weight"]),
+        str(backend["in_flight"]),
+        str(backend["requests"]),
+        str(backend["failures"]),
+        "-" if latency is None else f"{latency * 1000:.1f}ms",
+        _why(backend),
+    ]
+
+
+def _why(backend: dict[str, Any]) -> str:
+    """The reason of a state that is not up, what the last check received, and for how long it is out."""
+    parts = [backend.get("why") or ""]
+    if backend.get("ejected_for") is not None:
+        parts.append(f"back in {backend['ejected_for']:.0f}s")
+    return ", ".join(part for part in parts if part)

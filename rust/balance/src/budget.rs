@@ -1,0 +1,109 @@
+//! May the pool afford one more retry?
+//!
+//! Retries help when one backend fails and hurt when all do: three tries each would triple the load on a pool that is
+//! already on its knees. So a pool may retry at most 20 % of its requests of the last 10 seconds, plus 10 a second so
+//! that quiet pools can retry at all (Finagle's `RetryBudget`). The 10 a second may be spent at once: a backend that
+//! dies takes all its requests with it in one moment.
+//!
+//! The window is ten slots of one second. A slot is one word, second and count together, so whoever is first in a new
+//! second starts the slot anew with one compare-exchange, and everybody else only adds.
+//!
+//! A withdrawal is written first and checked afterwards, and taken back if it was too much. Of several at once each
+//! sees all that were granted before it, so the bound holds exactly; near the bound one may be refused that could just
+//! have been granted.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+
+use crossbeam_utils::CachePadded;
+
+use crate::Tick;
+
+/// Retries of one pool, over all workers.
+#[derive(Debug, Default)]
+pub struct Budget {
+    requests: CachePadded<Window>,
+    retries: CachePadded<Window>,
+}
+
+/// Share of the requests that may be retried, as a divisor: 20 %.
+const ONE_IN: u64 = 5;
+/// Retries per second that are always allowed.
+const PER_SECOND: u64 = 10;
+const SECONDS: u64 = 10;
+
+impl Budget {
+    /// A request came in. Retries of it do not count again.
+    pub fn request(&self, now: Tick) {
+        self.requests.add(second(now));
+    }
+
+    /// Asks for one retry; true when it is granted, and then it counts.
+    pub fn withdraw(&self, now: Tick) -> bool {
+        let second = second(now);
+        let allowed = self.requests.sum(second) / ONE_IN + PER_SECOND * SECONDS;
+        self.retries.add(second);
+        if self.retries.sum(second) <= allowed {
+            return true;
+        }
+        self.retries.take_back(second);
+        false
+    }
+}
+
+/// Counts per second over the last ten seconds.
+#[derive(Debug, Default)]
+struct Window([AtomicU64; SECONDS as usize]);
+
+impl Window {
+    fn add(&self, second: u32) {
+        let slot = self.slot(second);
+        let mut word = slot.load(SeqCst);
+        // A stamp ahead of ours means that this worker is ten seconds late: counting there is right enough.
+        while stamp(word) < second {
+            match slot.compare_exchange_weak(word, fresh(second) + 1, SeqCst, SeqCst) {
+                Ok(_) => return,
+                Err(other) => word = other,
+            }
+        }
+        slot.fetch_add(1, SeqCst);
+    }
+
+    fn sum(&self, second: u32) -> u64 {
+        let words = self.0.iter().map(|slot| slot.load(SeqCst));
+        words
+            .filter(|&word| u64::from(stamp(word)) + SECONDS > u64::from(second))
+            .map(count)
+            .sum()
+    }
+
+    fn take_back(&self, second: u32) {
+        let fewer = |word| (stamp(word) == second && count(word) > 0).then(|| word - 1);
+        // Refused only when the slot has moved on to another second, and then the count is gone anyway.
+        let _ = self.slot(second).fetch_update(SeqCst, SeqCst, fewer);
+    }
+
+    fn slot(&self, second: u32) -> &AtomicU64 {
+        &self.0[(u64::from(second) % SECONDS) as usize]
+    }
+}
+
+/// Seconds since the engine started, counted from 10: a slot of zeros is older than the first window.
+fn second(now: Tick) -> u32 {
+    (now.0 / 1_000_000 + SECONDS) as u32
+}
+
+fn fresh(second: u32) -> u64 {
+    u64::from(second) << 32
+}
+
+fn stamp(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+fn count(word: u64) -> u64 {
+    word & u64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

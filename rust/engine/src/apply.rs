@@ -1,0 +1,168 @@
+//! Putting a plan in force: build the new world beside the old one, start it, then retire the old.
+//!
+//! Everything that can fail comes first: compiling, then opening sockets. Only then is the plan handed to every
+//! worker, each of which swaps it between two polls; requests under way keep the plan they started with. A door is
+//! a listening socket with a number that outlives plans, so a connection finds its listener again after a swap.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::{fmt, io};
+
+use plan::{Bind, Change, Plan, PlanError};
+
+use crate::engine::Engine;
+use crate::listen::{self, Kind};
+use crate::observe::facts::Fact;
+use crate::observe::side::Order;
+use crate::running::Running;
+use crate::shared::Command;
+
+/// Why a draft is not in force.
+#[derive(Debug)]
+pub enum ApplyError {
+    /// It does not compile; every mistake with its path.
+    Invalid(Vec<PlanError>),
+    /// A socket could not be opened.
+    Bind {
+        /// Its listener, or `metrics`.
+        listener: String,
+        /// The address as written.
+        bind: String,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ApplyError::Invalid(errors) => write!(out, "the draft has {} mistakes", errors.len()),
+            ApplyError::Bind { listener, bind, error } => write!(out, "{listener}: cannot listen on {bind}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ApplyError {}
+
+/// What is open, by the address it was asked for.
+#[derive(Default)]
+pub(crate) struct Doors {
+    by_bind: HashMap<Bind, u32>,
+    next: u32,
+}
+
+struct Opened {
+    bind: Bind,
+    sockets: Vec<Arc<OwnedFd>>,
+    kind: Kind,
+}
+
+/// Compiles a draft and throws the plan away.
+///
+/// # Errors
+/// Every mistake of the draft.
+pub fn check(draft: &[u8]) -> Result<(), ApplyError> {
+    plan::compile(draft, None, 0).map(drop).map_err(ApplyError::Invalid)
+}
+
+impl Engine {
+    /// Puts a draft in force on every worker and returns its generation.
+    ///
+    /// # Errors
+    /// Every mistake of the draft, or the first socket that could not be opened. Nothing has changed then.
+    pub fn apply(&self, draft: &[u8]) -> Result<u64, ApplyError> {
+        let mut doors = self.lock_doors();
+        let previous = self.shared.running();
+        let old = previous.as_deref().map(|running| &running.plan);
+        let plan = plan::compile(draft, old, self.seed).map_err(ApplyError::Invalid)?;
+        let change = Change::between(old, &plan);
+        let opened = open_all(&change.listeners.open, self.shared.workers.len(), &plan)?;
+        let metrics = open_all(&change.metrics.open, 1, &plan)?;
+
+        let opened: Vec<(u32, Opened)> = opened.into_iter().map(|one| (doors.admit(&one.bind), one)).collect();
+        let retire: Vec<u32> = change.listeners.retire.iter().filter_map(|bind| doors.by_bind.remove(bind)).collect();
+        self.shared.max_clients.store(plan.max_clients, Ordering::Relaxed);
+        let listeners = doors.listeners(&plan);
+        let running = Arc::new(Running::new(plan, listeners, previous.as_deref(), self.shared.workers.len()));
+        self.shared.set_running(Arc::clone(&running));
+        self.swap(&running, &opened, &retire);
+        change.settle();
+        self.steer_side(&running, metrics, change.metrics.retire);
+        unlink(&change.listeners.retire);
+        self.shared.facts.push(Fact::PlanApplied { generation: running.generation });
+        Ok(running.generation)
+    }
+
+    /// Hands the plan to every worker and waits until the last has it.
+    fn swap(&self, running: &Arc<Running>, opened: &[(u32, Opened)], retire: &[u32]) {
+        let (done, all_done) = mpsc::channel();
+        for (index, worker) in self.shared.workers.iter().enumerate() {
+            let open = opened.iter().map(|(id, one)| (*id, Arc::clone(&one.sockets[index]), one.kind)).collect();
+            let command =
+                Command::Apply { running: Arc::clone(running), open, retire: retire.to_vec(), done: done.clone() };
+            let _ = worker.send(command);
+        }
+        drop(done);
+        while all_done.recv().is_ok() {}
+    }
+
+    fn steer_side(&self, running: &Running, opened: Vec<Opened>, retired: Vec<Bind>) {
+        for Opened { bind, mut sockets, kind } in opened {
+            if let Some(socket) = sockets.pop() {
+                self.order(Order::Listen { bind, socket, kind });
+            }
+        }
+        unlink(&retired);
+        retired.into_iter().for_each(|bind| self.order(Order::Retire(bind)));
+        self.order(Order::Log(running.plan.log.clone()));
+    }
+}
+
+impl Doors {
+    fn admit(&mut self, bind: &Bind) -> u32 {
+        let id = self.next;
+        self.next += 1;
+        self.by_bind.insert(bind.clone(), id);
+        id
+    }
+
+    /// The listener's index for each door, by the door's number.
+    fn listeners(&self, plan: &Plan) -> Vec<Option<u32>> {
+        let mut listeners = vec![None; self.next as usize];
+        for (index, listener) in plan.listeners.iter().enumerate() {
+            for bind in &listener.binds {
+                if let Some(door) = self.by_bind.get(bind) {
+                    listeners[*door as usize] = Some(index as u32);
+                }
+            }
+        }
+        listeners
+    }
+
+    pub(crate) fn binds(&self) -> impl Iterator<Item = &Bind> {
+        self.by_bind.keys()
+    }
+}
+
+fn open_all(binds: &[Bind], workers: usize, plan: &Plan) -> Result<Vec<Opened>, ApplyError> {
+    let open = |bind: &Bind| match listen::open(bind, workers) {
+        Ok((sockets, kind)) => Ok(Opened { bind: bind.clone(), sockets, kind }),
+        Err(error) => {
+            let owner = plan.listeners.iter().find(|listener| listener.binds.contains(bind));
+            let listener = owner.map_or("metrics", |listener| &*listener.name).to_owned();
+            Err(ApplyError::Bind { listener, bind: bind.to_string(), error })
+        }
+    };
+    binds.iter().map(open).collect()
+}
+
+/// Removes the files of UNIX sockets that are no longer listened on.
+pub(crate) fn unlink<'b>(binds: impl IntoIterator<Item = &'b Bind>) {
+    for bind in binds {
+        if let Bind::Unix(path) = bind {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

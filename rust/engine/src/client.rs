@@ -1,0 +1,214 @@
+//! One client connection: requests one after the other, until either side has had enough.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use wire::{Blame, Head};
+
+use crate::clock::Seat;
+use crate::end::Conn;
+use crate::exchange::{After, Exchange};
+use crate::failure::Failure;
+use crate::observe::facts::Fact;
+use crate::observe::log::Record;
+use crate::reply::Answer;
+use crate::request_id::RequestId;
+use crate::running::Held;
+use crate::socket::Socket;
+use crate::worker::Worker;
+
+/// How long a closing connection is read from, so that what the client still sends does not make the kernel
+/// reset the connection before the client has read its answer (RFC 9112, 9.6).
+const LINGER_MS: u32 = 1_000;
+
+/// Who is connected, and where they came in.
+pub(crate) struct Client {
+    pub worker: Rc<Worker>,
+    pub peer: IpAddr,
+    pub door: u32,
+}
+
+/// Counts the connection and keeps its seat for as long as its task lives, panics included.
+struct Presence {
+    worker: Rc<Worker>,
+    seat: Seat,
+}
+
+impl Client {
+    pub(crate) fn new(worker: Rc<Worker>, peer: IpAddr, door: u32) -> Self {
+        worker.meter().clients.add(1);
+        Client { worker, peer, door }
+    }
+
+    /// The body of the connection's task.
+    pub(crate) async fn serve(self, socket: Socket) {
+        let presence = poll_fn(|cx| Poll::Ready(Presence::new(&self.worker, cx))).await;
+        let seat = presence.seat;
+        let mut down = Conn::new(socket);
+        let mut served = 0;
+        loop {
+            match self.next_request(&mut down, seat, served).await {
+                Ok(None) => return,
+                Ok(Some((head, held))) => {
+                    served += 1;
+                    let mut exchange = self.worker.exchange_box();
+                    let after = exchange.insert(Exchange::new(&self, held, head, seat, served)).run(&self.worker, &mut down).await;
+                    *exchange = None;
+                    self.worker.keep_exchange_box(exchange);
+                    match after {
+                        After::Next => {}
+                        After::Close => return self.linger(&mut down, seat).await,
+                        After::Abort => return down.abort(),
+                    }
+                }
+                Err(failure) => {
+                    self.refuse(&mut down, failure).await;
+                    return self.linger(&mut down, seat).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a request head; `None` when the connection may close without a word.
+    async fn next_request(
+        &self,
+        down: &mut Conn,
+        seat: Seat,
+        served: u32,
+    ) -> Result<Option<(Head, Held)>, Failure> {
+        let clock = &self.worker.clock;
+        let mut waiting = Waiting::Nothing;
+        let result = poll_fn(|cx| self.poll_next(cx, down, seat, served, &mut waiting)).await;
+        clock.set_idle(seat, false);
+        result
+    }
+
+    fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        down: &mut Conn,
+        seat: Seat,
+        served: u32,
+        waiting: &mut Waiting,
+    ) -> Poll<Result<Option<(Head, Held)>, Failure>> {
+        let clock = &self.worker.clock;
+        let Some(held) = self.worker.held(self.door) else { return Poll::Ready(Ok(None)) };
+        let Some((_, listener)) = held.listener(self.door) else { return Poll::Ready(Ok(None)) };
+        let polled = down.poll_request(cx, &mut self.worker.buffers.borrow_mut(), &listener.rules);
+        let now = match polled {
+            Poll::Ready(Ok(Some(head))) => return Poll::Ready(Ok(Some((head, held)))),
+            Poll::Ready(Ok(None)) | Poll::Ready(Err(Failure::ClientGone)) => return Poll::Ready(Ok(None)),
+            Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+            Poll::Pending if down.has_ahead() => Waiting::Rest,
+            Poll::Pending if served > 0 => Waiting::Next,
+            Poll::Pending => Waiting::First,
+        };
+        if now == Waiting::Next && self.worker.is_closing(self.door) {
+            return Poll::Ready(Ok(None));
+        }
+        if now != *waiting {
+            // The head's time runs from the connection's start, or from its first byte on a kept one.
+            if !(now == Waiting::Rest && *waiting == Waiting::First) {
+                clock.expire_in(seat, if now == Waiting::Next { listener.keepalive_ms } else { listener.head_ms });
+            }
+            clock.set_idle(seat, now != Waiting::Rest);
+            *waiting = now;
+        } else if clock.expired(seat) {
+            return Poll::Ready(if now == Waiting::Rest { Err(Failure::HeadTimeout) } else { Ok(None) });
+        }
+        Poll::Pending
+    }
+
+    /// Answers a request whose head was not understood or did not arrive.
+    async fn refuse(&self, down: &mut Conn, failure: Failure) {
+        debug_assert!(matches!(failure.blame(), Blame::Client));
+        self.worker.meter().refused_requests.add(1);
+        let id = RequestId::new(self.worker.random());
+        poll_fn(|cx| {
+            let mut bytes = Vec::with_capacity(512);
+            Answer::from(failure).render(None, id.as_bytes(), false, &mut bytes);
+            let _ = down.offer_reply(cx, &bytes, false);
+            Poll::Ready(())
+        })
+        .await;
+        self.log_refusal(&id, failure);
+    }
+
+    fn log_refusal(&self, id: &RequestId, failure: Failure) {
+        let Some(held) = self.worker.held(self.door) else { return };
+        let Some((index, listener)) = held.listener(self.door) else { return };
+        held.meters(index).unrouted.lane(self.worker.index).exchange(failure.status(), std::time::Duration::ZERO);
+        if !listener.access_log || held.plan.log.access == plan::Sink::Off {
+            return;
+        }
+        let record = Record {
+            id: id.as_bytes(),
+            client: self.peer,
+            request: None,
+            route: None,
+            pool: None,
+            backend: None,
+            attempts: &[],
+            status: failure.status(),
+            proxy_status: None,
+            reason: Some(failure.reason()),
+            bytes_in: 0,
+            bytes_out: 0,
+            connect: None,
+            first_byte: None,
+            total: std::time::Duration::ZERO,
+            reused: false,
+        };
+        self.worker.log.write(&record, held.plan.log.format, &self.worker.shared.log);
+    }
+
+    /// Closes in a way that lets the client read the last answer.
+    async fn linger(&self, down: &mut Conn, seat: Seat) {
+        let clock = &self.worker.clock;
+        clock.expire_in(seat, LINGER_MS);
+        let flushed = poll_fn(|cx| match down.poll_room(cx) {
+            Poll::Pending if clock.expired(seat) => Poll::Ready(false),
+            other => other.map(|result| result.is_ok()),
+        });
+        if !flushed.await || (down.has_read_all() && !down.has_ahead()) {
+            return;
+        }
+        down.socket().shutdown_write();
+        poll_fn(|cx| {
+            let gone = down.poll_discard(cx, &mut self.worker.buffers.borrow_mut().receive);
+            if clock.expired(seat) { Poll::Ready(()) } else { gone }
+        })
+        .await;
+    }
+}
+
+/// What an idle poll waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    /// The first byte on a new connection.
+    First,
+    /// The first byte of a further request.
+    Next,
+    /// The rest of a head.
+    Rest,
+}
+
+impl Presence {
+    fn new(worker: &Rc<Worker>, cx: &Context<'_>) -> Self {
+        Presence { worker: Rc::clone(worker), seat: worker.clock.sit(cx.waker()) }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.worker.clock.leave(self.seat);
+        self.worker.meter().clients.sub(1);
+        if std::thread::panicking() {
+            self.worker.meter().panics.add(1);
+            self.worker.shared.facts.push(Fact::ConnectionPanicked);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The engine as whoever embeds it sees it: threads that serve the plan in force, and a few questions to ask.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use balance::Health;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::apply::{self, Doors};
+use crate::observe::facts::Fact;
+use crate::observe::side::{self, Order};
+use crate::shared::{Command, Shared};
+use crate::status::Status;
+use crate::worker;
+
+/// How an engine is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Worker threads; at least 1. Fixed for the engine's life.
+    pub workers: usize,
+}
+
+/// Worker threads and a side thread. Dropping it stops them.
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) seed: u64,
+    doors: Mutex<Doors>,
+    side: UnboundedSender<Order>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts the threads; nothing listens until a plan is applied.
+    ///
+    /// # Errors
+    /// No descriptor or thread to be had.
+    pub fn start(options: Options) -> io::Result<Engine> {
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..options.workers.max(1)).map(|_| unbounded_channel()).unzip();
+        let shared = Arc::new(Shared::new(senders.into())?);
+        let (side, orders) = unbounded_channel();
+        let engine = Engine {
+            shared: Arc::clone(&shared),
+            seed: SEED,
+            doors: Mutex::default(),
+            side,
+            threads: Mutex::default(),
+        };
+        engine.spawn("pylb-side", {
+            let shared = Arc::clone(&shared);
+            move || side::run(shared, orders)
+        })?;
+        for (index, inbox) in inboxes.into_iter().enumerate() {
+            let shared = Arc::clone(&shared);
+            engine.spawn(&format!("pylb-worker-{index}"), move || worker::run(index, shared, inbox))?;
+        }
+        engine.heartbeat();
+        Ok(engine)
+    }
+
+    /// The eventfd that becomes readable when facts wait.
+    pub fn fact_fd(&self) -> RawFd {
+        self.shared.facts.fd()
+    }
+
+    /// Takes all waiting facts, oldest first.
+    pub fn facts(&self) -> Vec<Fact> {
+        self.shared.facts.take()
+    }
+
+    /// A snapshot of listeners, pools and backends.
+    pub fn status(&self) -> Status {
+        Status::of(&self.shared)
+    }
+
+    /// Writes the outcome of an active check; false if there is no such backend.
+    pub fn set_health(&self, pool: &str, backend: &str, up: bool) -> bool {
+        let running = self.shared.running();
+        let found = running.as_deref().and_then(|running| running.plan.backend_named(pool, backend));
+        if let Some(backend) = found {
+            backend.live.set_health(if up { Health::Up } else { Health::Down });
+        }
+        found.is_some()
+    }
+
+    /// Notes that whoever steers the engine is alive.
+    pub fn heartbeat(&self) {
+        self.shared.beat();
+    }
+
+    /// Opens the access log's file anew.
+    pub fn reopen_log(&self) {
+        self.order(Order::Reopen);
+    }
+
+    /// Stops accepting, ends idle connections, lets requests under way end. Returns at once.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.tell(|| Command::Drain);
+    }
+
+    /// Client connections open now.
+    pub fn clients(&self) -> usize {
+        self.shared.clients()
+    }
+
+    /// Cuts what is open and joins every thread. May be called again.
+    pub fn stop(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.tell(|| Command::Stop);
+        // The side thread was started first and ends last, so that it writes the workers' last lines.
+        let mut threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
+        let side = threads.next();
+        threads.for_each(|worker| drop(worker.join()));
+        self.order(Order::Stop);
+        side.map(JoinHandle::join);
+        apply::unlink(self.lock_doors().binds());
+    }
+
+    pub(crate) fn lock_doors(&self) -> MutexGuard<'_, Doors> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn order(&self, order: Order) {
+        let _ = self.side.send(order);
+    }
+
+    fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(body)?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+}
+
+/// Seeds what hashing decides where a client goes. Fixed, so that several nodes and restarts agree.
+const SEED: u64 = 0x7079_6c62;
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,174 @@
+//! What can go wrong with an exchange, and the two questions every caller asks: whose fault, and may we retry?
+//!
+//! A [`wire::Fault`] is a broken rule of the protocol; a `Failure` is that or anything that sockets and time
+//! can do. The answers are those of the tables "Answers of pylb itself" and "Retry table" of the contract.
+
+use std::io;
+
+use wire::{Blame, Fault};
+
+/// Why an exchange, or an attempt at one, did not end as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// A rule of the protocol was broken, by either side.
+    Rule(Fault),
+    /// The backend refused the connection.
+    ConnectRefused,
+    /// The connection to the backend was not established in time.
+    ConnectTimeout,
+    /// Another error while connecting (no route, no permission, unix socket missing).
+    ConnectFailed,
+    /// No descriptor was left for a connection to the backend.
+    Exhausted,
+    /// The backend closed or reset before the first byte of its answer.
+    ClosedEarly,
+    /// The backend closed or reset inside its answer.
+    Truncated,
+    /// No response head in time.
+    ResponseTimeout,
+    /// The response body stopped arriving.
+    ResponseIdle,
+    /// The client went away while an answer was owed.
+    ClientGone,
+    /// The request head did not arrive in time.
+    HeadTimeout,
+    /// The request body stopped arriving, or arrived too slowly.
+    BodyTimeout,
+    /// The client did not read its answer, or read it too slowly.
+    ClientSlow,
+    /// The backend sent more interim responses than anyone needs.
+    TooManyInterims,
+    /// The request body is longer than the listener's limit.
+    BodyTooLarge,
+}
+
+/// What a request has done so far, as far as a retry is concerned.
+#[derive(Clone, Copy)]
+pub(crate) struct Spent {
+    /// Its method may be repeated (RFC 9110, 9.2.2).
+    pub idempotent: bool,
+    /// Bytes of its body were taken from the client and are gone.
+    pub body_taken: bool,
+    /// It was sent again once already after a backend closed on it.
+    pub closed_before: bool,
+}
+
+impl Failure {
+    pub(crate) fn blame(self) -> Blame {
+        match self {
+            Failure::Rule(fault) => fault.blame(),
+            Failure::ConnectRefused
+            | Failure::ConnectTimeout
+            | Failure::ConnectFailed
+            | Failure::ClosedEarly
+            | Failure::Truncated
+            | Failure::TooManyInterims
+            | Failure::ResponseTimeout
+            | Failure::ResponseIdle => Blame::Backend,
+            Failure::ClientGone
+            | Failure::HeadTimeout
+            | Failure::BodyTimeout
+            | Failure::ClientSlow
+            | Failure::BodyTooLarge => Blame::Client,
+            Failure::Exhausted => Blame::Proxy,
+        }
+    }
+
+    /// Whether the request may go to a backend again: never processed, or processed harmlessly and only once more.
+    pub(crate) fn may_retry(self, spent: Spent) -> bool {
+        match self {
+            Failure::ConnectRefused | Failure::ConnectTimeout | Failure::ConnectFailed => true,
+            Failure::ClosedEarly => spent.idempotent && !spent.body_taken && !spent.closed_before,
+            _ => false,
+        }
+    }
+
+    /// The status to answer with while nothing of an answer has been sent.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Failure::Rule(fault) => fault.status(),
+            Failure::ConnectTimeout | Failure::ResponseTimeout => 504,
+            Failure::ConnectRefused
+            | Failure::ConnectFailed
+            | Failure::ClosedEarly
+            | Failure::Truncated
+            | Failure::TooManyInterims
+            | Failure::ResponseIdle => 502,
+            Failure::ClientGone | Failure::ClientSlow => 499,
+            Failure::HeadTimeout | Failure::BodyTimeout => 408,
+            Failure::BodyTooLarge => 413,
+            Failure::Exhausted => 503,
+        }
+    }
+
+    /// The error type of `Proxy-Status` (RFC 9209, 2.3), where one fits.
+    pub(crate) fn proxy_error(self) -> Option<&'static str> {
+        match self {
+            Failure::Rule(fault) if matches!(fault.blame(), Blame::Backend) => Some("http_protocol_error"),
+            Failure::TooManyInterims => Some("http_protocol_error"),
+            Failure::ConnectRefused => Some("connection_refused"),
+            Failure::ConnectTimeout => Some("connection_timeout"),
+            Failure::ConnectFailed => Some("destination_ip_unroutable"),
+            Failure::ClosedEarly | Failure::Truncated => Some("http_response_incomplete"),
+            Failure::ResponseTimeout | Failure::ResponseIdle => Some("http_response_timeout"),
+            Failure::Exhausted => Some("proxy_internal_error"),
+            _ => None,
+        }
+    }
+
+    /// A stable name for logs, metrics and facts.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Failure::Rule(fault) => fault.rule(),
+            Failure::ConnectRefused => "connection refused",
+            Failure::ConnectTimeout => "connect timeout",
+            Failure::ConnectFailed => "connect failed",
+            Failure::Exhausted => "no descriptors left",
+            Failure::ClosedEarly => "closed before response",
+            Failure::Truncated => "response cut short",
+            Failure::ResponseTimeout => "response timeout",
+            Failure::ResponseIdle => "response stalled",
+            Failure::ClientGone => "client gone",
+            Failure::HeadTimeout => "request head timeout",
+            Failure::BodyTimeout => "request body timeout",
+            Failure::ClientSlow => "client too slow",
+            Failure::TooManyInterims => "too-many-interim-responses",
+            Failure::BodyTooLarge => "request body too large",
+        }
+    }
+
+    /// One sentence for whoever reads the answer.
+    pub(crate) fn explain(self) -> &'static str {
+        match self {
+            Failure::Rule(fault) => fault.explain(),
+            Failure::ConnectRefused => "The backend refused the connection.",
+            Failure::ConnectTimeout => "The backend did not accept the connection in time.",
+            Failure::ConnectFailed => "The backend could not be reached.",
+            Failure::Exhausted => "The proxy has no descriptor left.",
+            Failure::ClosedEarly => "The backend closed the connection before it answered.",
+            Failure::Truncated | Failure::ResponseIdle => "The backend's answer ended early.",
+            Failure::ResponseTimeout => "The backend did not answer in time.",
+            Failure::ClientGone | Failure::ClientSlow => "The client went away.",
+            Failure::HeadTimeout => "The request head did not arrive in time.",
+            Failure::BodyTimeout => "The request body did not arrive in time.",
+            Failure::TooManyInterims => "The backend sent too many interim responses.",
+            Failure::BodyTooLarge => "The request body is too large.",
+        }
+    }
+
+    /// What an error of connect(2) means.
+    pub(crate) fn of_connect(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::ConnectRefused,
+            io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+            _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Failure::Exhausted,
+            _ => Failure::ConnectFailed,
+        }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure::Rule(fault)
+    }
+}

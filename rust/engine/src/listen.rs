@@ -1,0 +1,270 @@
+//! Listening sockets: opening them so that a port in use is an error, and accepting on them.
+//!
+//! Each worker has a socket of its own per TCP bind (`SO_REUSEPORT`), so the kernel spreads connections and no
+//! lock is shared. A bind without that option comes first and fails if anybody else holds the port; with it
+//! alone, two programs of one user would share the port in silence. UNIX sockets and inherited descriptors
+//! are duplicated to all workers instead. The kernel's hash is blind to load, so a worker that has clearly
+//! more connections than a sibling hands a fresh one over before it is registered anywhere.
+//!
+//! When descriptors or client places run out, accepting pauses and the longest idle client makes room; the
+//! kernel's queue holds what comes meanwhile. No error of accept(2) ends the loop.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use plan::Bind;
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, SockAddr, Type};
+use tokio::io::unix::AsyncFd;
+
+use crate::observe::facts::Fact;
+use crate::shared::Command;
+use crate::worker::Worker;
+
+/// Connections the kernel queues per socket; it caps this at net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+/// Connections accepted in one go before other tasks get their turn.
+const BATCH: usize = 64;
+/// Descriptors below the limit at which accepting stops, so that backends, logs and /metrics still get theirs.
+const SPARE_DESCRIPTORS: u64 = 32;
+
+/// What kind of stream a door accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tcp,
+    Unix,
+}
+
+/// Opens a bind for `workers` workers.
+///
+/// # Errors
+/// What the system says; nothing stays open then.
+pub(crate) fn open(bind: &Bind, workers: usize) -> io::Result<(Vec<Arc<OwnedFd>>, Kind)> {
+    match bind {
+        Bind::Tcp { address, only_v6 } => Ok((open_tcp(*address, *only_v6, workers)?, Kind::Tcp)),
+        Bind::Unix(path) => Ok((duplicate(open_unix(path)?, workers)?, Kind::Unix)),
+        Bind::Fd(number) => {
+            let (socket, kind) = inherit(*number)?;
+            Ok((duplicate(socket, workers)?, kind))
+        }
+    }
+}
+
+fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize) -> io::Result<Vec<Arc<OwnedFd>>> {
+    let probe = tcp_socket(address, only_v6)?;
+    probe.bind(&address.into())?;
+    // With port 0 the probe decides the port, and the group then shares it.
+    let chosen = probe.local_addr()?.as_socket().unwrap_or(address);
+    drop(probe);
+    (0..workers)
+        .map(|_| {
+            let socket = tcp_socket(chosen, only_v6)?;
+            socket.set_reuse_port(true)?;
+            socket.set_tcp_nodelay(true)?; // inherited by every connection accepted
+            socket.bind(&chosen.into())?;
+            socket.listen(BACKLOG)?;
+            Ok(Arc::new(socket.into()))
+        })
+        .collect()
+}
+
+fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+/// A socket file that nobody listens on is left over from a crash and replaced.
+fn open_unix(path: &Path) -> io::Result<OwnedFd> {
+    let address = SockAddr::unix(path)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    if let Err(error) = socket.bind(&address) {
+        if error.kind() != io::ErrorKind::AddrInUse || is_alive(&address) {
+            return Err(error);
+        }
+        std::fs::remove_file(path)?;
+        socket.bind(&address)?;
+    }
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn is_alive(address: &SockAddr) -> bool {
+    socket2::Socket::new(Domain::UNIX, Type::STREAM, None).is_ok_and(|probe| probe.connect(address).is_ok())
+}
+
+/// A listening socket that whoever started the process left open under this number.
+fn inherit(number: i32) -> io::Result<(OwnedFd, Kind)> {
+    // SAFETY: the number is only borrowed to duplicate it; an invalid one makes dup fail with EBADF.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    let socket = socket2::Socket::from(rustix::io::fcntl_dupfd_cloexec(borrowed, 3)?);
+    let kind = if socket.local_addr()?.is_unix() { Kind::Unix } else { Kind::Tcp };
+    socket.set_nonblocking(true)?;
+    Ok((socket.into(), kind))
+}
+
+fn duplicate(socket: OwnedFd, workers: usize) -> io::Result<Vec<Arc<OwnedFd>>> {
+    (0..workers).map(|_| Ok(Arc::new(socket.try_clone()?))).collect()
+}
+
+/// Watches a listening socket for knocks.
+///
+/// # Errors
+/// The runtime's poll instance does not take it.
+pub(crate) fn register(socket: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: the descriptor is owned by the value handed over, which is never replaced while it is registered.
+    unsafe { AsyncFd::register(socket) }.map_err(Into::into)
+}
+
+/// One worker's socket of one bind.
+pub(crate) struct Door {
+    pub id: u32,
+    pub kind: Kind,
+    socket: AsyncFd<Arc<OwnedFd>>,
+}
+
+/// A worker's doors, and why none of them opens at the moment.
+#[derive(Default)]
+pub(crate) struct Doors {
+    doors: Vec<Door>,
+    /// Coarse time until which nothing is accepted.
+    paused_until_ms: Cell<u32>,
+}
+
+enum Accepted {
+    Client(OwnedFd, IpAddr),
+    Nobody,
+    Again,
+    Exhausted,
+}
+
+impl Doors {
+    pub(crate) fn add(&mut self, id: u32, socket: Arc<OwnedFd>, kind: Kind) -> io::Result<()> {
+        self.doors.push(Door { id, kind, socket: register(socket)? });
+        Ok(())
+    }
+
+    /// Takes a door away, after everyone who already stands in front of it has come in.
+    pub(crate) fn retire(&mut self, id: u32, worker: &Rc<Worker>) {
+        for door in self.doors.extract_if(.., |door| door.id == id) {
+            door.empty(worker);
+        }
+    }
+
+    pub(crate) fn retire_all(&mut self, worker: &Rc<Worker>) {
+        for door in self.doors.drain(..) {
+            door.empty(worker);
+        }
+    }
+
+    /// Accepts whatever waits. Never ready: it is polled again when somebody knocks or time has passed.
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>, worker: &Rc<Worker>) -> Poll<()> {
+        if worker.clock.coarse_ms() < self.paused_until_ms.get() {
+            return Poll::Pending;
+        }
+        for door in &self.doors {
+            while let Poll::Ready(Ok(mut ready)) = door.socket.poll_read_ready(cx) {
+                if worker.shared.is_full() {
+                    self.pause(worker, "max_clients reached", 0);
+                    return Poll::Pending;
+                }
+                match door.accept_batch(worker) {
+                    Accepted::Nobody => ready.clear_ready(),
+                    Accepted::Exhausted => {
+                        self.pause(worker, "descriptors used up", 100);
+                        return Poll::Pending;
+                    }
+                    Accepted::Again | Accepted::Client(..) => {
+                        cx.waker().wake_by_ref();
+                        break;
+                    }
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Stops accepting for `ms` (at least until the next tick, which polls again) and makes room.
+    fn pause(&self, worker: &Worker, why: &'static str, ms: u32) {
+        if self.paused_until_ms.get() == 0 {
+            worker.shared.facts.push(Fact::AcceptPaused { why });
+        }
+        self.paused_until_ms.set(worker.clock.coarse_ms() + ms.max(1));
+        if worker.clock.evict_longest_idle() {
+            worker.shared.facts.push(Fact::ClientEvicted);
+        }
+    }
+
+    /// Called at every tick: a pause that is over may be reported again.
+    pub(crate) fn tick(&self, worker: &Worker) {
+        if self.paused_until_ms.get() != 0 && worker.clock.coarse_ms() >= self.paused_until_ms.get() + 1_000 {
+            self.paused_until_ms.set(0);
+        }
+    }
+}
+
+impl Door {
+    fn accept_batch(&self, worker: &Rc<Worker>) -> Accepted {
+        for _ in 0..BATCH {
+            match self.accept() {
+                Accepted::Client(socket, peer) => {
+                    // The kernel gives the lowest free number, so a high one means that few are left.
+                    let last = socket.as_raw_fd() as u64 + SPARE_DESCRIPTORS >= worker.descriptor_limit;
+                    self.place(worker, socket, peer);
+                    if last {
+                        return Accepted::Exhausted;
+                    }
+                }
+                other => return other,
+            }
+            if worker.shared.is_full() {
+                break;
+            }
+        }
+        Accepted::Again
+    }
+
+    /// Serves the client here, or lets a sibling do so that has clearly fewer.
+    fn place(&self, worker: &Rc<Worker>, socket: OwnedFd, peer: IpAddr) {
+        match worker.less_busy_sibling() {
+            Some(sibling) => {
+                worker.meter().handed_over.add(1);
+                let command = Command::Serve { socket, kind: self.kind, peer, door: self.id };
+                let _ = worker.shared.workers[sibling].send(command);
+            }
+            None => worker.serve(socket, self.kind, peer, self.id),
+        }
+    }
+
+    fn accept(&self) -> Accepted {
+        match rustix::net::acceptfrom_with(&**self.socket.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok((socket, address)) => {
+                let address = address.and_then(|any| SocketAddr::try_from(any).ok());
+                Accepted::Client(socket, address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical()))
+            }
+            Err(rustix::io::Errno::AGAIN) => Accepted::Nobody,
+            Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => Accepted::Exhausted,
+            Err(_) => Accepted::Again, // the client was gone before we came
+        }
+    }
+
+    /// Accepts until the queue is empty: closing a socket resets whoever still waits in it.
+    fn empty(&self, worker: &Rc<Worker>) {
+        loop {
+            match self.accept() {
+                Accepted::Client(socket, peer) => worker.serve(socket, self.kind, peer, self.id),
+                Accepted::Again => {}
+                Accepted::Nobody | Accepted::Exhausted => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The access log: one line per exchange, composed by the worker, written by the side thread.
+//!
+//! A worker appends lines to a buffer of its own and hands the whole buffer over when it is full or when the
+//! tick comes. The queue between them is bounded: a sink that does not keep up loses lines, which are
+//! counted, and never delays a request. Everything from outside passes [`escape`].
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crossbeam_queue::ArrayQueue;
+use plan::LogFormat;
+use tokio::sync::Notify;
+use wire::{Head, Version};
+
+/// A buffer is handed over beyond this size.
+const BATCH: usize = 32 * 1024;
+/// Batches in flight between the workers and the side thread; with [`BATCH`] this bounds the memory.
+const BATCHES: usize = 128;
+
+/// Lines on their way to the sink.
+pub(crate) struct Batch {
+    pub bytes: Vec<u8>,
+    pub lines: u64,
+}
+
+/// The way from the workers to the side thread.
+pub(crate) struct Queue {
+    pub full: ArrayQueue<Batch>,
+    pub spare: ArrayQueue<Vec<u8>>,
+    pub wake: Notify,
+    pub dropped: AtomicU64,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Self {
+        Queue {
+            full: ArrayQueue::new(BATCHES),
+            spare: ArrayQueue::new(BATCHES),
+            wake: Notify::new(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+}
+
+/// One exchange, as the log tells it.
+pub(crate) struct Record<'a> {
+    pub id: &'a [u8],
+    pub client: IpAddr,
+    pub request: Option<&'a Head>,
+    pub route: Option<&'a str>,
+    pub pool: Option<&'a str>,
+    pub backend: Option<&'a str>,
+    /// Backends that were tried in vain, and why.
+    pub attempts: &'a [(&'a str, &'static str)],
+    /// 0: the exchange ended without an answer.
+    pub status: u16,
+    pub proxy_status: Option<&'static str>,
+    pub reason: Option<&'static str>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub connect: Option<Duration>,
+    pub first_byte: Option<Duration>,
+    pub total: Duration,
+    pub reused: bool,
+}
+
+/// A worker's side of the log.
+pub(crate) struct Log {
+    lines: RefCell<Batch>,
+    second: Cell<(u64, Stamp)>,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        let empty = Batch { bytes: Vec::new(), lines: 0 };
+        Log { lines: RefCell::new(empty), second: Cell::new((u64::MAX, Stamp::default())) }
+    }
+
+    /// Adds a line.
+    pub(crate) fn write(&self, record: &Record<'_>, format: LogFormat, queue: &Queue) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let stamp = self.stamp(now.as_secs());
+        let mut lines = self.lines.borrow_mut();
+        match format {
+            LogFormat::Json => json(record, &stamp, now.subsec_millis(), &mut lines.bytes),
+            LogFormat::Combined => combined(record, &stamp, &mut lines.bytes),
+        }
+        lines.lines += 1;
+        if lines.bytes.len() >= BATCH {
+            hand_over(&mut lines, queue);
+        }
+    }
+
+    /// Hands over what there is.
+    pub(crate) fn flush(&self, queue: &Queue) {
+        let mut lines = self.lines.borrow_mut();
+        if lines.lines > 0 {
+            hand_over(&mut lines, queue);
+        }
+    }
+
+    fn stamp(&self, second: u64) -> Stamp {
+        let (known, stamp) = self.second.get();
+        if known == second {
+            return stamp;
+        }
+        let stamp = Stamp::of(second);
+        self.second.set((second, stamp));
+        stamp
+    }
+}
+
+fn hand_over(lines: &mut Batch, queue: &Queue) {
+    let empty = Batch { bytes: queue.spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH + 4096)), lines: 0 };
+    let batch = std::mem::replace(lines, empty);
+    if let Err(refused) = queue.full.push(batch) {
+        queue.dropped.fetch_add(refused.lines, Ordering::Relaxed);
+    }
+    queue.wake.notify_one();
+}
+
+/// A second of UTC, taken apart (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+#[derive(Clone, Copy, Default)]
+struct Stamp {
+    year: u32,
+    month: u32,
+    day: u32,
+    hour: u32,
+    minute: u32,
+    second: u32,
+}
+
+impl Stamp {
+    fn of(unix: u64) -> Self {
+        let days = unix / 86_400 + 719_468;
+        let era = days / 146_097;
+        let of_era = days % 146_097;
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted = (5 * of_year + 2) / 153;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        let of_day = unix % 86_400;
+        Stamp {
+            year: (year_of_era + era * 400 + u64::from(month <= 2)) as u32,
+            month: month as u32,
+            day: (of_year - (153 * shifted + 2) / 5 + 1) as u32,
+            hour: (of_day / 3_600) as u32,
+            minute: (of_day / 60 % 60) as u32,
+            second: (of_day % 60) as u32,
+        }
+    }
+
+    /// RFC 3339 with milliseconds.
+    fn write_rfc3339(&self, millis: u32, out: &mut Vec<u8>) {
+        digits(self.year, 4, out);
+        for (separator, value) in
+            [(b'-', self.month), (b'-', self.day), (b'T', self.hour), (b':', self.minute), (b':', self.second)]
+        {
+            out.push(separator);
+            digits(value, 2, out);
+        }
+        out.push(b'.');
+        digits(millis, 3, out);
+        out.push(b'Z');
+    }
+
+    /// The form of the common log format: `24/Nov/2026:11:18:49 +0000`.
+    fn write_common(&self, out: &mut Vec<u8>) {
+        const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+        digits(self.day, 2, out);
+        out.push(b'/');
+        let start = (self.month.clamp(1, 12) as usize - 1) * 3;
+        out.extend_from_slice(&MONTHS[start..start + 3]);
+        out.push(b'/');
+        digits(self.year, 4, out);
+        for value in [self.hour, self.minute, self.second] {
+            out.push(b':');
+            digits(value, 2, out);
+        }
+        out.extend_from_slice(b" +0000");
+    }
+}
+
+fn digits(value: u32, width: u32, out: &mut Vec<u8>) {
+    for place in (0..width).rev() {
+        out.push(b'0' + (value / 10u32.pow(place) % 10) as u8);
+    }
+}
+
+fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"ts\":\"");
+    stamp.write_rfc3339(millis, out);
+    out.push(b'"');
+    string("id", Some(record.id), out);
+    string("trace_id", record.request.and_then(trace_id), out);
+    out.extend_from_slice(b",\"client\":\"");
+    address(record.client, out);
+    out.push(b'"');
+    string("proto", record.request.map(protocol), out);
+    out.extend_from_slice(b",\"tls\":null");
+    string("method", record.request.map(Head::method_name), out);
+    string("host", record.request.map(Head::host), out);
+    string("path", record.request.map(Head::received_target), out);
+    string("route", record.route.map(str::as_bytes), out);
+    string("pool", record.pool.map(str::as_bytes), out);
+    string("backend", record.backend.map(str::as_bytes), out);
+    out.extend_from_slice(b",\"attempts\":[");
+    for (position, (backend, why)) in record.attempts.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"{\"backend\":\"");
+        escape(backend.as_bytes(), out);
+        out.extend_from_slice(b"\",\"why\":\"");
+        escape(why.as_bytes(), out);
+        out.extend_from_slice(b"\"}");
+    }
+    out.extend_from_slice(b"],\"status\":");
+    number(u64::from(record.status), out);
+    string("proxy_status", record.proxy_status.map(str::as_bytes), out);
+    out.extend_from_slice(b",\"bytes_in\":");
+    number(record.bytes_in, out);
+    out.extend_from_slice(b",\"bytes_out\":");
+    number(record.bytes_out, out);
+    out.extend_from_slice(b",\"ms\":{\"head\":null,\"queue\":null,\"hook\":null,\"connect\":");
+    milliseconds(record.connect, out);
+    out.extend_from_slice(b",\"ttfb\":");
+    milliseconds(record.first_byte, out);
+    out.extend_from_slice(b",\"total\":");
+    milliseconds(Some(record.total), out);
+    out.extend_from_slice(b"},\"sticky\":null");
+    string("reason", record.reason.map(str::as_bytes), out);
+    out.extend_from_slice(if record.reused { b",\"flags\":[\"reused\"]}\n" } else { b",\"flags\":[]}\n" });
+}
+
+fn combined(record: &Record<'_>, stamp: &Stamp, out: &mut Vec<u8>) {
+    let field = |name: &[u8]| record.request.and_then(|head| head.field(name)).unwrap_or(b"-");
+    address(record.client, out);
+    out.extend_from_slice(b" - - [");
+    stamp.write_common(out);
+    out.extend_from_slice(b"] \"");
+    if let Some(head) = record.request {
+        escape(head.method_name(), out);
+        out.push(b' ');
+        escape(head.received_target(), out);
+        out.push(b' ');
+        out.extend_from_slice(protocol(head));
+    } else {
+        out.push(b'-');
+    }
+    out.extend_from_slice(b"\" ");
+    number(u64::from(record.status), out);
+    out.push(b' ');
+    number(record.bytes_out, out);
+    for name in [&b"referer"[..], b"user-agent"] {
+        out.extend_from_slice(b" \"");
+        escape(field(name), out);
+        out.push(b'"');
+    }
+    out.push(b'\n');
+}
+
+fn protocol(head: &Head) -> &'static [u8] {
+    match head.version() {
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 => b"HTTP/1.1",
+    }
+}
+
+/// The trace id of W3C Trace Context: the second field of `traceparent`.
+fn trace_id(head: &Head) -> Option<&[u8]> {
+    head.field(b"traceparent")?.split(|byte| *byte == b'-').nth(1)
+}
+
+fn string(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    match value {
+        Some(value) => {
+            out.extend_from_slice(b"\":\"");
+            escape(value, out);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"\":null"),
+    }
+}
+
+fn number(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn milliseconds(value: Option<Duration>, out: &mut Vec<u8>) {
+    let Some(value) = value else { return out.extend_from_slice(b"null") };
+    let us = value.as_micros() as u64;
+    number(us / 1_000, out);
+    out.push(b'.');
+    digits((us % 1_000) as u32, 3, out);
+}
+
+fn address(client: IpAddr, out: &mut Vec<u8>) {
+    use std::io::Write;
+    let _ = write!(out, "{client}");
+}
+
+/// The one escaping function: the result is valid inside a JSON string, is one line, and is plain ASCII;
+/// control bytes and bytes over 0x7e become `\u00XX`.
+pub(crate) fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| !is_plain(*byte)) {
+        let (plain, special) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let byte = special[0];
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            _ => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+        }
+        rest = &special[1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+fn is_plain(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_utc() {
+        let mut out = Vec::new();
+        Stamp::of(1_795_519_129).write_rfc3339(7, &mut out);
+        assert_eq!(out, b"2026-11-24T11:18:49.007Z");
+        out.clear();
+        Stamp::of(951_782_400).write_common(&mut out);
+        assert_eq!(out, b"29/Feb/2000:00:00:00 +0000");
+    }
+
+    #[test]
+    fn nothing_from_outside_breaks_a_line() {
+        let every: Vec<u8> = (0..=255).collect();
+        let mut out = vec![b'"'];
+        escape(&every, &mut out);
+        out.push(b'"');
+        let text: String = serde_json::from_slice(&out).expect("valid JSON");
+        assert_eq!(text.chars().count(), 256);
+        assert!(out.iter().all(|byte| (0x20..0x7f).contains(byte)));
+    }
+}

@@ -1,0 +1,111 @@
+//! Counters and histograms that cost a worker a plain store.
+//!
+//! Each worker has a lane of its own in every meter, so a count is a load and a store without a locked
+//! instruction and without sharing a cache line; readers add the lanes up. Meters are kept in `Arc`s that
+//! survive plans: counters of what did not change go on.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Upper bounds of the latency buckets, in microseconds; the last bucket has none.
+pub(crate) const BOUNDS_US: [u64; 13] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+];
+
+/// Response classes: 1xx to 5xx by their first digit, and 0 for exchanges that ended without an answer.
+pub(crate) const CLASSES: usize = 6;
+
+/// A number that one thread writes and any may read.
+#[derive(Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, less: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(less), Ordering::Relaxed);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is measured of a route or a backend, one lane per worker.
+pub(crate) struct Meter {
+    lanes: Box<[Lane]>,
+}
+
+/// One worker's share of a meter.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Lane {
+    by_class: [Count; CLASSES],
+    latency: [Count; BOUNDS_US.len() + 1],
+    latency_us: Count,
+}
+
+/// A meter's lanes added up.
+pub(crate) struct Total {
+    pub by_class: [u64; CLASSES],
+    pub latency: [u64; BOUNDS_US.len() + 1],
+    pub latency_us: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(workers: usize) -> Self {
+        Meter { lanes: (0..workers).map(|_| Lane::default()).collect() }
+    }
+
+    pub(crate) fn lane(&self, worker: usize) -> &Lane {
+        &self.lanes[worker]
+    }
+
+    pub(crate) fn total(&self) -> Total {
+        let add = |count: &dyn Fn(&Lane) -> &Count| self.lanes.iter().map(|lane| count(lane).value()).sum();
+        Total {
+            by_class: std::array::from_fn(|class| add(&|lane| &lane.by_class[class])),
+            latency: std::array::from_fn(|bucket| add(&|lane| &lane.latency[bucket])),
+            latency_us: add(&|lane| &lane.latency_us),
+        }
+    }
+}
+
+impl Total {
+    pub(crate) fn requests(&self) -> u64 {
+        self.by_class.iter().sum()
+    }
+}
+
+impl Lane {
+    /// One exchange is over. `status` 0: it ended without an answer.
+    pub(crate) fn exchange(&self, status: u16, took: Duration) {
+        self.by_class[usize::from(status / 100).min(CLASSES - 1)].add(1);
+        let us = took.as_micros() as u64;
+        let bucket = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS_US.len());
+        self.latency[bucket].add(1);
+        self.latency_us.add(us);
+    }
+}
+
+/// What is counted per worker and not per route or backend.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct WorkerMeter {
+    pub clients: Count,
+    pub accepted: Count,
+    pub handed_over: Count,
+    pub bytes_in: Count,
+    pub bytes_out: Count,
+    pub reused: Count,
+    pub connected: Count,
+    pub stale: Count,
+    pub idle_upstream: Count,
+    pub retries_connect: Count,
+    pub retries_closed: Count,
+    pub retries_denied: Count,
+    pub refused_requests: Count,
+    pub panics: Count,
+}

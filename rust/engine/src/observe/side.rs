@@ -1,0 +1,237 @@
+//! The side thread: writes the access log and answers `/metrics`, `/healthz` and `/readyz`.
+//!
+//! It is apart from the workers so that a slow sink costs nobody a request, and apart from Python so that probes are
+//! answered while Python is stuck. The sink itself is written by a blocking task: a full pipe must not silence
+//! the health port.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use plan::{Bind, LogPlan, Sink};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use wire::{Head, Method, Rules};
+
+use super::facts::Fact;
+use super::metrics;
+use crate::end::{Buffers, Conn};
+use crate::listen::{Kind, register};
+use crate::shared::Shared;
+use crate::socket::Socket;
+
+/// How long a client of the metrics listener may be silent.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the sink has for the last lines when the engine stops.
+const LAST_LINES: Duration = Duration::from_secs(1);
+/// Python's silence, in seconds, after which `/readyz` says so.
+const STALE_S: f64 = 3.0;
+
+/// What the side thread is told.
+pub(crate) enum Order {
+    /// Answer on this socket from now on.
+    Listen { bind: Bind, socket: Arc<OwnedFd>, kind: Kind },
+    /// Close it.
+    Retire(Bind),
+    /// Write the log to where this plan says.
+    Log(LogPlan),
+    /// Open the log file anew.
+    Reopen,
+    /// Write what is left and end.
+    Stop,
+}
+
+/// Runs until told to stop. The body of the thread.
+pub(crate) fn run(shared: Arc<Shared>, inbox: UnboundedReceiver<Order>) {
+    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => {
+            runtime.block_on(root(shared, inbox));
+            runtime.shutdown_background();
+        }
+        Err(error) => shared.facts.push(Fact::LogFailed { why: format!("no runtime: {error}") }),
+    }
+}
+
+async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
+    let log = Arc::new(Mutex::new(Writer::default()));
+    let writer = tokio::task::spawn_local(write_log(Arc::clone(&shared), Arc::clone(&log)));
+    let buffers = Rc::new(RefCell::new(Buffers::new()));
+    let mut doors: HashMap<Bind, JoinHandle<()>> = HashMap::new();
+    while let Some(order) = inbox.recv().await {
+        match order {
+            Order::Listen { bind, socket, kind } => {
+                let door = tokio::task::spawn_local(accept(Arc::clone(&shared), Rc::clone(&buffers), socket, kind));
+                doors.insert(bind, door);
+            }
+            Order::Retire(bind) => {
+                if let Some(door) = doors.remove(&bind) {
+                    door.abort();
+                }
+            }
+            Order::Log(plan) => lock(&log).aim(plan.access, &shared),
+            Order::Reopen => lock(&log).reopen(&shared),
+            Order::Stop => break,
+        }
+    }
+    writer.abort();
+    let _ = timeout(LAST_LINES, drain_log(&shared, &log)).await;
+}
+
+// ---- the log
+
+async fn write_log(shared: Arc<Shared>, log: Arc<Mutex<Writer>>) {
+    loop {
+        shared.log.wake.notified().await;
+        drain_log(&shared, &log).await;
+    }
+}
+
+async fn drain_log(shared: &Arc<Shared>, log: &Arc<Mutex<Writer>>) {
+    while let Some(batch) = shared.log.full.pop() {
+        let writer = Arc::clone(log);
+        let written = tokio::task::spawn_blocking(move || (lock(&writer).write(&batch.bytes), batch)).await;
+        let Ok((result, mut batch)) = written else { return };
+        if let Some(why) = result {
+            shared.facts.push(Fact::LogFailed { why });
+        }
+        batch.bytes.clear();
+        let _ = shared.log.spare.push(batch.bytes);
+    }
+    let count = shared.log.dropped.swap(0, Ordering::Relaxed);
+    if count > 0 {
+        shared.facts.push(Fact::LogDropped { count });
+    }
+}
+
+fn lock(log: &Mutex<Writer>) -> std::sync::MutexGuard<'_, Writer> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The sink, and whether it was reported broken already.
+#[derive(Default)]
+struct Writer {
+    sink: Option<Sink>,
+    file: Option<std::fs::File>,
+    reported: bool,
+}
+
+impl Writer {
+    fn aim(&mut self, sink: Sink, shared: &Shared) {
+        if self.sink.as_ref() != Some(&sink) {
+            self.sink = Some(sink);
+            self.reopen(shared);
+        }
+    }
+
+    fn reopen(&mut self, shared: &Shared) {
+        self.reported = false;
+        self.file = None;
+        if let Some(Sink::File(path)) = &self.sink {
+            match std::fs::OpenOptions::new().append(true).create(true).open(path) {
+                Ok(file) => self.file = Some(file),
+                Err(error) => {
+                    shared.facts.push(Fact::LogFailed { why: format!("{}: {error}", path.display()) });
+                    self.reported = true;
+                }
+            }
+        }
+    }
+
+    /// Writes all; what went wrong is returned once until the sink is opened anew.
+    fn write(&mut self, bytes: &[u8]) -> Option<String> {
+        let result = match (&self.sink, &mut self.file) {
+            (Some(Sink::File(_)), Some(file)) => file.write_all(bytes),
+            (Some(Sink::Stdout), _) => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+            (Some(Sink::Stderr), _) => io::stderr().write_all(bytes),
+            _ => Ok(()),
+        };
+        match result {
+            Err(error) if !self.reported => {
+                self.reported = true;
+                Some(error.to_string())
+            }
+            _ => None,
+        }
+    }
+}
+
+// ---- the metrics listener
+
+async fn accept(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Arc<OwnedFd>, kind: Kind) {
+    let Ok(listener) = register(socket) else { return };
+    let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+    loop {
+        let Ok(mut ready) = listener.readable().await else { return };
+        match rustix::net::accept_with(&**listener.get_ref(), flags) {
+            Ok(client) => {
+                let socket = match kind {
+                    Kind::Tcp => TcpStream::from_std(client.into()).map(Socket::Tcp),
+                    Kind::Unix => UnixStream::from_std(client.into()).map(Socket::Unix),
+                };
+                if let Ok(socket) = socket {
+                    tokio::task::spawn_local(serve(Arc::clone(&shared), Rc::clone(&buffers), socket));
+                }
+            }
+            Err(rustix::io::Errno::AGAIN) => ready.clear_ready(),
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Socket) {
+    let mut conn = Conn::new(socket);
+    let rules = Rules::default();
+    loop {
+        let next = poll_fn(|cx| conn.poll_request(cx, &mut buffers.borrow_mut(), &rules));
+        let Ok(Ok(Some(head))) = timeout(PATIENCE, next).await else { return };
+        let keep_alive = head.keep_alive() && conn.has_read_all();
+        let bytes = answer(&shared, &head, keep_alive);
+        buffers.borrow_mut().pages.give(head.into_page());
+        let sent = poll_fn(|cx| Poll::Ready(conn.offer_reply(cx, &bytes, keep_alive))).await;
+        let flushed = timeout(PATIENCE, poll_fn(|cx| conn.poll_room(cx))).await;
+        if sent.is_err() || !matches!(flushed, Ok(Ok(()))) || !keep_alive {
+            return;
+        }
+    }
+}
+
+fn answer(shared: &Shared, head: &Head, keep_alive: bool) -> Vec<u8> {
+    let plain = "text/plain; charset=utf-8";
+    let (status, kind, body) = match (head.method(), head.path()) {
+        (Method::Get | Method::Head, b"/metrics") => ("200 OK", metrics::CONTENT_TYPE, metrics::render(shared)),
+        (Method::Get | Method::Head, b"/healthz") => ("200 OK", plain, "ok\n".to_owned()),
+        (Method::Get | Method::Head, b"/readyz") => readiness(shared),
+        (Method::Get | Method::Head, _) => {
+            ("404 Not Found", plain, "Here are /metrics, /healthz and /readyz.\n".to_owned())
+        }
+        _ => ("405 Method Not Allowed", plain, "Use GET.\n".to_owned()),
+    };
+    let connection = if keep_alive { "" } else { "connection: close\r\n" };
+    let length = body.len();
+    let content = if head.method() == Method::Head { "" } else { &*body };
+    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{connection}\r\n{content}").into_bytes()
+}
+
+fn readiness(shared: &Shared) -> (&'static str, &'static str, String) {
+    let plain = "text/plain; charset=utf-8";
+    let silence = shared.silence();
+    if shared.running().is_none() {
+        ("503 Service Unavailable", plain, "starting\n".to_owned())
+    } else if shared.draining.load(Ordering::Relaxed) {
+        ("503 Service Unavailable", plain, "draining\n".to_owned())
+    } else if silence > STALE_S {
+        ("200 OK", plain, format!("ready, stale: no sign of life from Python for {silence:.0} s\n"))
+    } else {
+        ("200 OK", plain, "ready\n".to_owned())
+    }
+}

@@ -1,0 +1,96 @@
+//! A backend that was picked: the proof that a slot is held, and the place to say how it went.
+
+use std::time::Duration;
+
+use balance::Budget;
+use plan::{Address, PoolPlan, Tick};
+
+use crate::observe::facts::Fact;
+use crate::running::Held;
+use crate::upstream::pool::Terms;
+use crate::worker::Worker;
+
+/// A slot of a pool; dropping it lowers the backend's requests in flight.
+pub(crate) struct Pick {
+    held: Held,
+    pool: u32,
+    slot: u32,
+    raised: bool,
+}
+
+impl Pick {
+    /// Takes over the slot that `choose` has raised.
+    pub(crate) fn new(held: Held, pool: u32, slot: u32) -> Self {
+        Pick { held, pool, slot, raised: true }
+    }
+
+    /// Speaks of a backend without holding a slot of it.
+    pub(crate) fn unheld(held: Held, pool: u32, slot: u32) -> Self {
+        Pick { held, pool, slot, raised: false }
+    }
+
+    pub(crate) fn live(&self) -> u64 {
+        self.backend().live.id()
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        self.pool().pool.budget()
+    }
+
+    pub(crate) fn tries(&self) -> u32 {
+        self.pool().tries
+    }
+
+    /// Where the backend listens, and the milliseconds it has to accept.
+    pub(crate) fn address(&self) -> (&Address, u32) {
+        (&self.pool().addresses[self.slot as usize], self.pool().connect_ms)
+    }
+
+    /// How its idle connections are kept; `announced` is what the backend itself said, in milliseconds.
+    pub(crate) fn terms(&self, announced: Option<u32>) -> Terms {
+        let pool = self.pool();
+        Terms { keepalive_ms: pool.keepalive_ms.or(announced), limit: pool.idle_connections }
+    }
+
+    /// The backend gave an answer that counts as one.
+    pub(crate) fn succeeded(&self, worker: &Worker, took: Duration, now: Tick) {
+        self.pool().pool.succeeded(self.slot, took, now);
+        if self.held.record(self.pool, self.slot).has_returned() {
+            worker.shared.facts.push(Fact::BackendReturned {
+                pool: self.pool().name.to_string(),
+                backend: self.backend().name.to_string(),
+            });
+        }
+    }
+
+    /// The backend failed; enough failures in a row eject it.
+    pub(crate) fn failed(&self, worker: &Worker, now: Tick, why: &'static str) {
+        let record = self.held.record(self.pool, self.slot);
+        record.note_error(why);
+        if let Some(ejection) = self.pool().pool.failed(self.slot, now) {
+            record.note_ejected();
+            worker.shared.facts.push(Fact::BackendEjected {
+                pool: self.pool().name.to_string(),
+                backend: self.backend().name.to_string(),
+                why,
+                seconds: ejection.length.as_secs_f64(),
+            });
+        }
+    }
+
+    fn pool(&self) -> &PoolPlan {
+        self.held.pool(self.pool)
+    }
+
+    fn backend(&self) -> &balance::Backend {
+        &self.pool().pool.backends()[self.slot as usize]
+    }
+}
+
+impl Drop for Pick {
+    fn drop(&mut self) {
+        if self.raised {
+            self.pool().pool.release(self.slot);
+        }
+    }
+}

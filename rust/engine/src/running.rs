@@ -1,0 +1,138 @@
+//! A plan in force, with what the engine hangs onto it: meters, and what last went wrong with each backend.
+//!
+//! Immutable like the plan; everything that moves is behind `Arc`s that the next plan takes over, so counters
+//! and histories of what did not change go on.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use plan::{Listener, Plan, PoolPlan};
+
+use crate::observe::meter::Meter;
+
+/// The worker's own handle on a plan: cloning it for a request touches nothing that other workers see.
+pub(crate) type Held = Rc<Arc<Running>>;
+
+/// A plan in force.
+pub(crate) struct Running {
+    pub plan: Plan,
+    pub generation: u64,
+    /// Listener index by door; `None` once the door is retired.
+    doors: Vec<Option<u32>>,
+    listeners: Vec<ListenerMeters>,
+    backends: Vec<Vec<Arc<BackendRecord>>>,
+}
+
+/// The meters of a listener.
+pub(crate) struct ListenerMeters {
+    pub routes: Vec<Arc<Meter>>,
+    /// Requests that matched no route or were not understood.
+    pub unrouted: Arc<Meter>,
+}
+
+/// What the engine remembers of a backend over all plans.
+pub(crate) struct BackendRecord {
+    pub meter: Meter,
+    ejected: AtomicBool,
+    last_error: Mutex<Option<&'static str>>,
+}
+
+impl Running {
+    /// Builds on what `previous` counted. `doors` maps each door to its listener's index.
+    pub(crate) fn new(plan: Plan, doors: Vec<Option<u32>>, previous: Option<&Running>, workers: usize) -> Self {
+        let routes = previous.map(Running::route_meters).unwrap_or_default();
+        let records = previous.map(Running::backend_records).unwrap_or_default();
+        let meter = |listener: &str, route: &str| {
+            let known = routes.get(&(listener, route)).map(|meter| Arc::clone(meter));
+            known.unwrap_or_else(|| Arc::new(Meter::new(workers)))
+        };
+        let listeners = plan.listeners.iter().map(|listener| ListenerMeters {
+            routes: listener.routes.iter().map(|route| meter(&listener.name, &route.name)).collect(),
+            unrouted: meter(&listener.name, ""),
+        });
+        let record = |pool: &PoolPlan, backend: &str| {
+            let known = records.get(&(&*pool.name, backend)).map(|record| Arc::clone(record));
+            known.unwrap_or_else(|| Arc::new(BackendRecord::new(workers)))
+        };
+        let backends = plan.pools.iter().map(|pool| {
+            pool.pool.backends().iter().map(|backend| record(pool, &backend.name)).collect()
+        });
+        Running {
+            listeners: listeners.collect(),
+            backends: backends.collect(),
+            generation: previous.map_or(0, |running| running.generation) + 1,
+            doors,
+            plan,
+        }
+    }
+
+    /// The listener behind a door and its index; `None` once it is retired.
+    pub(crate) fn listener(&self, door: u32) -> Option<(u32, &Listener)> {
+        let index = (*self.doors.get(door as usize)?)?;
+        Some((index, self.plan.listeners.get(index as usize)?))
+    }
+
+    pub(crate) fn pool(&self, pool: u32) -> &PoolPlan {
+        &self.plan.pools[pool as usize]
+    }
+
+    pub(crate) fn meters(&self, listener: u32) -> &ListenerMeters {
+        &self.listeners[listener as usize]
+    }
+
+    pub(crate) fn record(&self, pool: u32, slot: u32) -> &BackendRecord {
+        &self.backends[pool as usize][slot as usize]
+    }
+
+    /// Whether any pool still has the backend with this live identity.
+    pub(crate) fn has_backend(&self, live: u64) -> bool {
+        let mut backends = self.plan.pools.iter().flat_map(|pool| pool.pool.backends());
+        backends.any(|backend| backend.live.id() == live)
+    }
+
+    fn route_meters(&self) -> HashMap<(&str, &str), &Arc<Meter>> {
+        let mut known = HashMap::new();
+        for (listener, meters) in self.plan.listeners.iter().zip(&self.listeners) {
+            known.insert((&*listener.name, ""), &meters.unrouted);
+            for (route, meter) in listener.routes.iter().zip(&meters.routes) {
+                known.insert((&*listener.name, &*route.name), meter);
+            }
+        }
+        known
+    }
+
+    fn backend_records(&self) -> HashMap<(&str, &str), &Arc<BackendRecord>> {
+        let mut known = HashMap::new();
+        for (pool, records) in self.plan.pools.iter().zip(&self.backends) {
+            for (backend, record) in pool.pool.backends().iter().zip(records) {
+                known.insert((&*pool.name, &*backend.name), record);
+            }
+        }
+        known
+    }
+}
+
+impl BackendRecord {
+    fn new(workers: usize) -> Self {
+        BackendRecord { meter: Meter::new(workers), ejected: AtomicBool::new(false), last_error: Mutex::new(None) }
+    }
+
+    pub(crate) fn note_error(&self, why: &'static str) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    pub(crate) fn last_error(&self) -> Option<&'static str> {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note_ejected(&self) {
+        self.ejected.store(true, Ordering::Relaxed);
+    }
+
+    /// True once for each ejection that ended with an answer.
+    pub(crate) fn has_returned(&self) -> bool {
+        self.ejected.load(Ordering::Relaxed) && self.ejected.swap(false, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,85 @@
+//! One stream socket, TCP or UNIX, as the rest of the engine sees it.
+//!
+//! Reading goes through `poll_read`: a read shorter than the buffer tells tokio that the socket is empty, so
+//! the next poll costs no system call. Writing is optimistic: it is tried at once, and what the kernel does
+//! not take is the caller's backlog.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected stream, registered with the worker's runtime.
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Reads into `buffer`; `Ok(0)` is the peer's FIN.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut target = ReadBuf::new(buffer);
+        ready!(match self {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut target),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut target),
+        })?;
+        Poll::Ready(Ok(target.filled().len()))
+    }
+
+    /// Writes from `slices`, one `send` for a single slice and one `writev` for several.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match (self, slices) {
+            (Socket::Tcp(stream), [one]) => Pin::new(stream).poll_write(cx, one),
+            (Socket::Tcp(stream), many) => Pin::new(stream).poll_write_vectored(cx, many),
+            (Socket::Unix(stream), [one]) => Pin::new(stream).poll_write(cx, one),
+            (Socket::Unix(stream), many) => Pin::new(stream).poll_write_vectored(cx, many),
+        }
+    }
+
+    /// Whether the runtime has seen data, a FIN or an error that nobody has read yet. No system call.
+    pub(crate) fn has_news(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self {
+            Socket::Tcp(stream) => stream.poll_read_ready(&mut cx).is_ready(),
+            Socket::Unix(stream) => stream.poll_read_ready(&mut cx).is_ready(),
+        }
+    }
+
+    /// The same question put to the kernel (one `recv` that takes nothing), for when a guess is not enough.
+    pub(crate) fn has_news_now(&self) -> bool {
+        let mut byte = [0u8; 1];
+        let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
+        let fd = match self {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
+        };
+        !matches!(rustix::net::recv(fd, &mut byte, flags), Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// Sends FIN; the other direction stays open.
+    pub(crate) fn shutdown_write(&self) {
+        let fd = match self {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
+        };
+        let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Write);
+    }
+
+    /// Makes closing send RST, so that the peer cannot take the end of the stream for the end of a message.
+    pub(crate) fn reset_on_close(&self) {
+        if let Socket::Tcp(stream) = self {
+            let _ = stream.set_zero_linger();
+        }
+    }
+
+    /// The descriptor's number.
+    pub(crate) fn number(&self) -> RawFd {
+        match self {
+            Socket::Tcp(stream) => stream.as_raw_fd(),
+            Socket::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+}

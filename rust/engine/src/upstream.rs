@@ -1,0 +1,4 @@
+//! Connections to backends: made on demand, kept while they are likely to be alive.
+
+pub(crate) mod connect;
+pub(crate) mod pool;

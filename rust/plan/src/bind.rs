@@ -1,0 +1,268 @@
+//! Addresses as users write them: where pylb listens ([`Bind`]) and where a backend is ([`Address`]).
+//!
+//! The surprise is IPv6. `:8080` means every address of both families, one socket that takes IPv4 too; `[::]:8080`
+//! means every IPv6 address and leaves IPv4 to another listener. So a bind carries `only_v6`, and two binds may be in
+//! each other's way without being equal.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Linux, unix(7): `sun_path` holds 108 bytes, the last of them zero.
+const LONGEST_SOCKET_PATH: usize = 107;
+/// The first descriptor after standard input, output and error.
+const FIRST_INHERITED: i32 = 3;
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Bind {
+    /// A TCP port.
+    Tcp {
+        /// Which address and port.
+        address: SocketAddr,
+        /// An IPv6 socket that does not take IPv4; always set but for `:PORT`.
+        only_v6: bool,
+    },
+    /// A UNIX socket at this path.
+    Unix(PathBuf),
+    /// A listening socket that the process inherited under this number.
+    Fd(i32),
+}
+
+/// Where a backend is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A UNIX socket at this path.
+    Unix(PathBuf),
+}
+
+impl Bind {
+    /// `0.0.0.0:8080`, `:8080`, `[::]:80`, `unix:/run/x.sock` or `fd:3`.
+    pub(crate) fn parse(written: &str) -> Result<Self, String> {
+        if let Some(path) = written.strip_prefix("unix:") {
+            return socket_path(written, path).map(Bind::Unix);
+        }
+        if let Some(number) = written.strip_prefix("fd:") {
+            return descriptor(written, number).map(Bind::Fd);
+        }
+        if let Some(port) = written.strip_prefix(':').filter(|port| !port.contains(':')) {
+            let port = port_number(written, port)?;
+            return Ok(Bind::Tcp {
+                address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+                only_v6: false,
+            });
+        }
+        let address = socket_address(written).map_err(|problem| {
+            format!("{problem}; expected `:8080`, `127.0.0.1:8080`, `[::]:8080`, `unix:/run/x.sock` or `fd:3`")
+        })?;
+        Ok(Bind::Tcp {
+            address,
+            only_v6: true,
+        })
+    }
+
+    /// Both cannot be open at the same time: they are equal, or one takes addresses of the other.
+    pub(crate) fn collides(&self, other: &Bind) -> bool {
+        match (self, other) {
+            (Bind::Tcp { address: one, .. }, Bind::Tcp { address: two, .. }) if one != two => {
+                let (wide, narrow) = (self.takes(two.ip()), other.takes(one.ip()));
+                one.port() == two.port() && one.port() != 0 && (wide || narrow)
+            }
+            (Bind::Tcp { address, .. }, Bind::Tcp { .. }) => address.port() != 0,
+            _ => self == other,
+        }
+    }
+
+    /// A connection to `ip` on this bind's port would arrive here.
+    fn takes(&self, ip: IpAddr) -> bool {
+        match self {
+            Bind::Tcp { address, only_v6 } if address.ip().is_unspecified() => {
+                address.is_ipv4() == ip.is_ipv4() || (address.is_ipv6() && !only_v6)
+            }
+            Bind::Tcp { address, .. } => address.ip() == ip,
+            Bind::Unix(_) | Bind::Fd(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bind::Tcp {
+                address,
+                only_v6: false,
+            } => write!(out, ":{}", address.port()),
+            Bind::Tcp { address, .. } => write!(out, "{address}"),
+            Bind::Unix(path) => write!(out, "unix:{}", path.display()),
+            Bind::Fd(number) => write!(out, "fd:{number}"),
+        }
+    }
+}
+
+impl Address {
+    /// `10.0.0.1:9001`, `[2001:db8::1]:9001` or `unix:/run/x.sock`; names are resolved already.
+    pub(crate) fn parse(written: &str) -> Result<Self, String> {
+        if let Some(path) = written.strip_prefix("unix:") {
+            return socket_path(written, path).map(Address::Unix);
+        }
+        let address = socket_address(written).map_err(|problem| {
+            format!(
+                "{problem}; expected `10.0.0.1:9001`, `[2001:db8::1]:9001` or `unix:/run/x.sock`"
+            )
+        })?;
+        if address.port() == 0 {
+            return Err(format!(
+                "`{written}` has port 0, where nothing can be reached; write the backend's port"
+            ));
+        }
+        Ok(Address::Tcp(address))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(out, "{address}"),
+            Address::Unix(path) => write!(out, "unix:{}", path.display()),
+        }
+    }
+}
+
+fn socket_address(written: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = written.parse() {
+        return Ok(address);
+    }
+    if let Ok(ip) = written.parse::<IpAddr>() {
+        let example = SocketAddr::from((ip, 8080));
+        return Err(format!(
+            "`{written}` has no port; write it as in `{example}`"
+        ));
+    }
+    let Some((host, port)) = written.rsplit_once(':') else {
+        return Err(format!("`{written}` is not an address with a port"));
+    };
+    port_number(written, port)?;
+    match host.parse::<Ipv6Addr>() {
+        Ok(ip) => Err(format!(
+            "`{written}` needs brackets around its IPv6 address: `[{ip}]:{port}`"
+        )),
+        Err(_) => Err(format!("`{written}` does not start with an IP address")),
+    }
+}
+
+fn port_number(written: &str, port: &str) -> Result<u16, String> {
+    let digits = !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
+    match port.parse() {
+        Ok(number) if digits => Ok(number),
+        _ => Err(format!(
+            "`{written}` does not end in a port; a port is a number up to 65535"
+        )),
+    }
+}
+
+fn descriptor(written: &str, number: &str) -> Result<i32, String> {
+    match number.parse() {
+        Ok(descriptor) if descriptor >= FIRST_INHERITED => Ok(descriptor),
+        _ => Err(format!(
+            "`{written}` is not an inherited socket; write `fd:3`, or a higher number"
+        )),
+    }
+}
+
+fn socket_path(written: &str, path: &str) -> Result<PathBuf, String> {
+    if !path.starts_with('/') {
+        return Err(format!(
+            "`{written}` has no absolute path; write it as in `unix:/run/x.sock`"
+        ));
+    }
+    if path.len() > LONGEST_SOCKET_PATH {
+        return Err(format!(
+            "`{written}` is too long: the path of a UNIX socket has at most {LONGEST_SOCKET_PATH} bytes"
+        ));
+    }
+    if path.contains('\0') {
+        return Err(format!("{written:?} has a zero byte, which no path has"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(written: &str) -> Bind {
+        Bind::parse(written).unwrap()
+    }
+
+    #[test]
+    fn shows_a_bind_as_it_was_written() {
+        for written in [
+            "0.0.0.0:8080",
+            ":8080",
+            "[::]:80",
+            "[::1]:80",
+            "unix:/run/x.sock",
+            "fd:3",
+            "127.0.0.1:0",
+        ] {
+            assert_eq!(bind(written).to_string(), written);
+        }
+    }
+
+    #[test]
+    fn only_a_bare_port_takes_both_families() {
+        assert!(matches!(bind(":80"), Bind::Tcp { only_v6: false, .. }));
+        assert!(matches!(bind("[::]:80"), Bind::Tcp { only_v6: true, .. }));
+    }
+
+    #[test]
+    fn knows_which_binds_are_in_each_others_way() {
+        let collide = |one: &str, two: &str| {
+            assert_eq!(
+                bind(one).collides(&bind(two)),
+                bind(two).collides(&bind(one)),
+                "{one} {two}"
+            );
+            bind(one).collides(&bind(two))
+        };
+        assert!(collide("0.0.0.0:80", "0.0.0.0:80"));
+        assert!(collide(":80", "0.0.0.0:80"));
+        assert!(collide(":80", "[::]:80"));
+        assert!(collide(":80", "10.0.0.1:80"));
+        assert!(collide("0.0.0.0:80", "10.0.0.1:80"));
+        assert!(collide("unix:/x", "unix:/x"));
+        assert!(collide("fd:3", "fd:3"));
+        assert!(!collide("[::]:80", "0.0.0.0:80"));
+        assert!(!collide("[::]:80", "10.0.0.1:80"));
+        assert!(!collide("10.0.0.1:80", "10.0.0.2:80"));
+        assert!(!collide("0.0.0.0:80", "0.0.0.0:81"));
+        assert!(!collide("127.0.0.1:0", "127.0.0.1:0"));
+        assert!(!collide("unix:/x", "unix:/y"));
+    }
+
+    #[test]
+    fn an_error_says_what_to_write() {
+        for (written, part) in [
+            ("8080", "is not an address with a port"),
+            ("127.0.0.1", "`127.0.0.1:8080`"),
+            ("::1", "`[::1]:8080`"),
+            ("2001:db8::1:80000", "a port is a number up to 65535"),
+            ("localhost:80", "does not start with an IP address"),
+            (":http", "a port is a number up to 65535"),
+            (":+80", "a port is a number up to 65535"),
+            ("unix:x.sock", "`unix:/run/x.sock`"),
+            ("fd:2", "`fd:3`"),
+        ] {
+            let message = Bind::parse(written).unwrap_err();
+            assert!(message.contains(part), "{written}: {message}");
+        }
+        assert!(Address::parse("10.0.0.1:0").unwrap_err().contains("port 0"));
+        assert!(
+            Address::parse(":80")
+                .unwrap_err()
+                .contains("`10.0.0.1:9001`")
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! What has to happen when one plan follows another.
+//!
+//! Callers send the whole desired state, never an edit; this is where the edit is worked out. It has two moments. The
+//! binds are reconciled around the swap: first everything new is opened (and if that fails nothing has changed), then
+//! the plan is swapped, then what nobody wants any more is retired. And once the new plan is in force,
+//! [`Change::settle`] tells the live state that both plans share what is different now.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use balance::{Health, Live};
+
+use crate::bind::Bind;
+use crate::plan::{Plan, PoolPlan};
+
+/// How a plan differs from the one before it.
+pub struct Change {
+    /// Sockets for clients.
+    pub listeners: Binds,
+    /// Sockets that answer `/metrics`.
+    pub metrics: Binds,
+    /// Backends that the new plan does not know: no new request reaches them, those in flight end in their time.
+    pub gone: Vec<Arc<Live>>,
+    unchecked: Vec<Arc<Live>>,
+}
+
+/// Sockets to open and to retire; one that both plans want is in neither list, whichever listener it serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Binds {
+    /// To open before the new plan is in force.
+    pub open: Vec<Bind>,
+    /// To retire afterwards.
+    pub retire: Vec<Bind>,
+}
+
+impl Change {
+    /// From `old` (nothing at start) to `new`.
+    pub fn between(old: Option<&Plan>, new: &Plan) -> Self {
+        let (old_listeners, old_metrics) =
+            (old.map(Plan::binds), old.map(|plan| &plan.metrics[..]));
+        let (gone, unchecked) = old.map(|old| backends(old, new)).unwrap_or_default();
+        Change {
+            listeners: Binds::between(&old_listeners.unwrap_or_default(), &new.binds()),
+            metrics: Binds::between(old_metrics.unwrap_or_default(), &new.metrics),
+            gone,
+            unchecked,
+        }
+    }
+
+    /// To be called once the new plan is in force: backends whose pool lost its health check are up from now on,
+    /// because nobody would ever call them up again.
+    pub fn settle(&self) {
+        for live in &self.unchecked {
+            live.set_health(Health::Up);
+        }
+    }
+}
+
+impl Binds {
+    fn between(old: &[Bind], new: &[Bind]) -> Self {
+        let missing = |from: &[Bind], in_: &[Bind]| {
+            let known: HashSet<&Bind> = in_.iter().collect();
+            from.iter()
+                .filter(|bind| !known.contains(bind))
+                .cloned()
+                .collect()
+        };
+        Binds {
+            open: missing(new, old),
+            retire: missing(old, new),
+        }
+    }
+}
+
+impl Plan {
+    /// The binds of all listeners, in the order of the file.
+    fn binds(&self) -> Vec<Bind> {
+        self.listeners
+            .iter()
+            .flat_map(|listener| listener.binds.iter().cloned())
+            .collect()
+    }
+}
+
+/// Backends that are gone, and backends that stay but are no longer checked.
+fn backends(old: &Plan, new: &Plan) -> (Vec<Arc<Live>>, Vec<Arc<Live>>) {
+    let kept: HashSet<u64> = new
+        .pools
+        .iter()
+        .flat_map(lives)
+        .map(|live| live.id())
+        .collect();
+    let gone = old
+        .pools
+        .iter()
+        .flat_map(lives)
+        .filter(|live| !kept.contains(&live.id()));
+    let checked: HashSet<u64> = old
+        .pools
+        .iter()
+        .filter(|pool| pool.checked)
+        .flat_map(lives)
+        .map(|live| live.id())
+        .collect();
+    let unchecked = new
+        .pools
+        .iter()
+        .filter(|pool| !pool.checked)
+        .flat_map(lives)
+        .filter(|live| checked.contains(&live.id()));
+    (gone.cloned().collect(), unchecked.cloned().collect())
+}
+
+fn lives(pool: &PoolPlan) -> impl Iterator<Item = &Arc<Live>> {
+    pool.pool.backends().iter().map(|backend| &backend.live)
+}

@@ -1,0 +1,279 @@
+//! Pools: who is in them, and the live state that they take over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use balance::{Backend, Health, Live, Passive, Policy, Pool, Shared};
+
+use super::numbers::{count, millis, within};
+use crate::bind::Address;
+use crate::draft::{
+    BackendDraft, BalanceDraft, KeyDraft, Named, PassiveDraft, PolicyName, PoolDraft,
+};
+use crate::error::{At, Errors};
+use crate::key::Key;
+use crate::plan::{Plan, PoolPlan};
+
+/// Attempts in all for a request that may be retried.
+const TRIES: u32 = 3;
+const LARGEST_WEIGHT: u64 = 1000;
+/// A schedule has at most 65,536 turns, and each backend needs one.
+const MOST_BACKENDS: usize = 4096;
+const MOST_IDLE: u64 = 65_536;
+/// The longest that a backend is ejected.
+const LONGEST_EJECTION: u64 = 300_000;
+
+/// The compiled pools. Where a pool had mistakes it is missing, and `plans` is of no use.
+pub(super) struct Pools {
+    pub(super) plans: Vec<PoolPlan>,
+    pub(super) next_id: u64,
+}
+
+pub(super) fn pools(
+    drafts: &Named<PoolDraft>,
+    previous: Option<&Plan>,
+    errors: &mut Errors,
+) -> Pools {
+    let all = At::root("pools");
+    let mut before = Before::new(previous);
+    let mut plans = Vec::with_capacity(drafts.0.len());
+    for (name, draft) in &drafts.0 {
+        plans.extend(pool(&all.key(name), name, draft, &mut before, errors));
+    }
+    Pools {
+        plans,
+        next_id: before.next_id,
+    }
+}
+
+fn pool(
+    at: &At<'_>,
+    name: &str,
+    draft: &PoolDraft,
+    before: &mut Before<'_>,
+    errors: &mut Errors,
+) -> Option<PoolPlan> {
+    let found_before = errors.0.len();
+    let (policy, key) = balance(&at.key("balance"), &draft.balance, errors);
+    let addresses = addresses(&at.key("backends"), &draft.backends, errors);
+    let passive = draft
+        .passive
+        .as_ref()
+        .map(|draft| passive(&at.key("passive"), draft, errors));
+    let timeouts = at.key("timeouts");
+    let connect_ms = millis(&timeouts.key("connect"), draft.timeouts.connect, errors);
+    let keepalive_ms = draft
+        .timeouts
+        .keepalive
+        .map(|value| millis(&timeouts.key("keepalive"), value, errors));
+    let idle_connections = within(
+        &at.key("idle_connections"),
+        draft.idle_connections,
+        0,
+        MOST_IDLE,
+        errors,
+    ) as u32;
+    if errors.0.len() > found_before {
+        return None;
+    }
+    let shared = before.shared(name);
+    Some(PoolPlan {
+        name: name.into(),
+        pool: Pool::new(
+            policy,
+            before.backends(name, draft),
+            Arc::clone(&shared),
+            passive,
+        ),
+        key,
+        addresses,
+        connect_ms,
+        keepalive_ms,
+        idle_connections,
+        tries: TRIES,
+        checked: draft.checked,
+        shared,
+    })
+}
+
+fn balance(at: &At<'_>, draft: &BalanceDraft, errors: &mut Errors) -> (Policy, Key) {
+    let policy = match draft.policy {
+        PolicyName::RoundRobin => Policy::RoundRobin,
+        PolicyName::LeastConnections => Policy::LeastConnections,
+        PolicyName::TwoChoices => Policy::TwoChoices,
+        PolicyName::PeakEwma => Policy::PeakEwma,
+        PolicyName::IpHash | PolicyName::Hash => Policy::Hash,
+        PolicyName::Random => Policy::Random,
+        PolicyName::Failover => Policy::Failover,
+    };
+    let key = match (draft.policy, &draft.key) {
+        (PolicyName::Hash, Some(key)) => hash_key(&at.key("key"), key, errors),
+        (PolicyName::Hash, None) => {
+            errors.add(
+                &at.key("key"),
+                "`hash` needs something to hash, as in `hash: {header: x-user}`",
+            );
+            Key::None
+        }
+        (PolicyName::IpHash, None) => Key::ClientIp,
+        (_, None) => Key::None,
+        (_, Some(_)) => {
+            errors.add(
+                &at.key("key"),
+                "only `hash` takes a key; write `balance: {hash: ...}` or leave the key out",
+            );
+            Key::None
+        }
+    };
+    (policy, key)
+}
+
+fn hash_key(at: &At<'_>, draft: &KeyDraft, errors: &mut Errors) -> Key {
+    let mut token = |key, kind, name: &str| {
+        if name.is_empty() || !name.bytes().all(is_token) {
+            errors.add(
+                &at.key(key),
+                format!("`{name}` is not the name of a {kind}; expected letters, digits and `-`"),
+            );
+        }
+    };
+    match draft {
+        KeyDraft::Header(name) => {
+            token("header", "header", name);
+            Key::Header(name.to_ascii_lowercase().into_bytes().into())
+        }
+        KeyDraft::Cookie(name) => {
+            token("cookie", "cookie", name);
+            Key::Cookie(name.as_bytes().into())
+        }
+        KeyDraft::Query(name) => {
+            if name.is_empty() {
+                errors.add(
+                    &at.key("query"),
+                    "is empty; write the name of a parameter, as in `hash: {query: user}`",
+                );
+            }
+            Key::Query(name.as_bytes().into())
+        }
+        KeyDraft::Path(true) => Key::Path,
+        KeyDraft::Path(false) => {
+            errors.add(
+                &at.key("path"),
+                "expected `path: true`; to hash something else, name it instead",
+            );
+            Key::None
+        }
+    }
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn addresses(at: &At<'_>, drafts: &[BackendDraft], errors: &mut Errors) -> Vec<Address> {
+    if drafts.is_empty() {
+        errors.add(
+            at,
+            "is empty; write at least one backend, as in `backends: [127.0.0.1:9001]`",
+        );
+    }
+    if drafts.len() > MOST_BACKENDS {
+        errors.add(
+            at,
+            format!(
+                "has {} backends; a pool can have {MOST_BACKENDS}",
+                drafts.len()
+            ),
+        );
+    }
+    let mut names = HashMap::new();
+    let mut addresses = Vec::with_capacity(drafts.len());
+    for (index, draft) in drafts.iter().enumerate() {
+        let at = at.index(index);
+        check_weight(&at.key("weight"), draft.weight, errors);
+        if let Some(first) = names.insert(draft.name.as_str(), index) {
+            let message = format!(
+                "`{}` is backend {} of this pool already; to send it more, raise its `weight`",
+                draft.name,
+                first + 1
+            );
+            errors.add(&at, message);
+        }
+        addresses.extend(errors.keep(&at.key("address"), Address::parse(&draft.address)));
+    }
+    addresses
+}
+
+fn check_weight(at: &At<'_>, weight: u64, errors: &mut Errors) {
+    if weight == 0 {
+        errors.add(at, "a backend of weight 0 gets nothing; leave it out, or empty it with `pylb drain`");
+    } else {
+        within(at, weight, 1, LARGEST_WEIGHT, errors);
+    }
+}
+
+fn passive(at: &At<'_>, draft: &PassiveDraft, errors: &mut Errors) -> Passive {
+    let eject = within(&at.key("eject"), draft.eject, 1, LONGEST_EJECTION, errors);
+    Passive {
+        failures: count(&at.key("failures"), draft.failures, errors),
+        eject: Duration::from_millis(eject),
+        max_ejected_percent: within(&at.key("max_ejected"), draft.max_ejected, 0, 100, errors)
+            as u32,
+    }
+}
+
+/// The live state of the plan before, by name.
+struct Before<'p> {
+    pools: HashMap<&'p str, &'p PoolPlan>,
+    next_id: u64,
+}
+
+impl<'p> Before<'p> {
+    fn new(previous: Option<&'p Plan>) -> Self {
+        let pools = previous.into_iter().flat_map(|plan| &plan.pools);
+        Before {
+            pools: pools.map(|pool| (&*pool.name, pool)).collect(),
+            next_id: previous.map_or(1, |plan| plan.next_id),
+        }
+    }
+
+    fn shared(&self, pool: &str) -> Arc<Shared> {
+        self.pools
+            .get(pool)
+            .map(|pool| Arc::clone(&pool.shared))
+            .unwrap_or_default()
+    }
+
+    /// The backends of a draft without mistakes.
+    fn backends(&mut self, pool: &str, draft: &PoolDraft) -> Vec<Backend> {
+        let known = self
+            .pools
+            .get(pool)
+            .map(|pool| pool.pool.backends())
+            .unwrap_or_default();
+        let known: HashMap<&str, &Arc<Live>> = known
+            .iter()
+            .map(|backend| (&*backend.name, &backend.live))
+            .collect();
+        let mut compile = |draft_backend: &BackendDraft| Backend {
+            name: draft_backend.name.as_str().into(),
+            weight: draft_backend.weight as u32,
+            backup: draft_backend.backup,
+            max_in_flight: None,
+            live: match known.get(draft_backend.name.as_str()) {
+                Some(live) => Arc::clone(live),
+                None => self.newcomer(draft.checked),
+            },
+        };
+        draft.backends.iter().map(&mut compile).collect()
+    }
+
+    fn newcomer(&mut self, checked: bool) -> Arc<Live> {
+        let live = Live::new(self.next_id);
+        self.next_id += 1;
+        live.set_health(if checked { Health::Pending } else { Health::Up });
+        Arc::new(live)
+    }
+}

@@ -1,0 +1,340 @@
+//! From the receive buffer to a head.
+//!
+//! httparse cuts the lines; it is fast, and lenient where we are not: it takes bare LFs, any number of empty lines and bytes over
+//! 0x7e in a target. So its answer is only a proposal. The one loop in `collect` checks what it skipped while it copies
+//! the spans, and what follows here decides framing, target and host. When httparse refuses, `refusal` looks again, slowly,
+//! to name the rule. Nothing is allocated: the list of lines is on the stack, the head goes into a page.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Header, Status};
+
+use super::collect::{Facts, collect};
+use super::{incomplete, lenient, refusal};
+use crate::error::{Blame, Fault, Rule};
+use crate::head::{Framing, Head, Leniency, Method, Version};
+use crate::page::{Page, Pages, Span};
+use crate::rules::Rules;
+use crate::{host, target};
+
+/// Field lines that fit on the stack: the default limit.
+const ON_STACK: usize = 128;
+
+/// What the bytes at hand are.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // boxing the usual case would cost the allocation that pages avoid
+pub enum Parsed {
+    /// A complete head, and how many bytes it took.
+    Done {
+        /// The head.
+        head: Head,
+        /// Bytes consumed from the start.
+        used: usize,
+    },
+    /// The head is not complete yet.
+    More,
+    /// A broken rule: nothing may be forwarded.
+    Bad(Fault),
+}
+
+/// Parses the request at the start of `bytes`.
+///
+/// `scanned` is 0 for a new head and belongs to the bytes: kept beside them, it makes a head that comes byte by byte cost O(n).
+pub fn parse_request(
+    bytes: &[u8],
+    scanned: &mut usize,
+    rules: &Rules,
+    pages: &mut Pages,
+) -> Parsed {
+    if *scanned > 0 && !incomplete::worth_parsing(bytes, *scanned) {
+        return incomplete::wait(bytes, scanned, rules)
+            .map_or_else(client_fault, |()| Parsed::More);
+    }
+    let mut found = request(bytes, rules, pages);
+    if let Err(rule @ (Rule::BareLf | Rule::ObsFold)) = found
+        && rules.lenient
+    {
+        found = lenient::request(bytes, rule, rules, pages);
+    }
+    match found {
+        Ok(Some((head, used))) => Parsed::Done { head, used },
+        Ok(None) => {
+            incomplete::wait(bytes, scanned, rules).map_or_else(client_fault, |()| Parsed::More)
+        }
+        Err(rule) => client_fault(rule),
+    }
+}
+
+/// Parses the response at the start of `bytes`, interim (1xx) or final; `to_head` tells that it answers a HEAD.
+///
+/// `scanned` as in [`parse_request`]. Leniency is for clients: `rules` gives only the limits.
+pub fn parse_response(
+    bytes: &[u8],
+    scanned: &mut usize,
+    to_head: bool,
+    rules: &Rules,
+    pages: &mut Pages,
+) -> Parsed {
+    if *scanned > 0 && !incomplete::worth_parsing(bytes, *scanned) {
+        return incomplete::wait_for_response(bytes, scanned, rules)
+            .map_or_else(backend_fault, |()| Parsed::More);
+    }
+    match response(bytes, to_head, rules, pages) {
+        Ok(Some((head, used))) => Parsed::Done { head, used },
+        Ok(None) => incomplete::wait_for_response(bytes, scanned, rules)
+            .map_or_else(backend_fault, |()| Parsed::More),
+        Err(rule) => backend_fault(rule),
+    }
+}
+
+fn client_fault(rule: Rule) -> Parsed {
+    Parsed::Bad(Fault::new(rule, Blame::Client))
+}
+
+fn backend_fault(rule: Rule) -> Parsed {
+    Parsed::Bad(Fault::new(rule, Blame::Backend))
+}
+
+/// A head and the bytes it took, or nothing yet.
+pub(super) type Found = Result<Option<(Head, usize)>, Rule>;
+
+/// One strict attempt at a request.
+pub(super) fn request(bytes: &[u8], rules: &Rules, pages: &mut Pages) -> Found {
+    let Some(skipped) = incomplete::skip_empty_line(bytes)? else {
+        return Ok(None);
+    };
+    let input = bytes.get(skipped..).unwrap_or_default();
+    with_lines(rules.limits.fields, |lines| {
+        let mut parsed = httparse::Request::new(&mut []);
+        let used = match parsed.parse_with_uninit_headers(input, lines) {
+            Ok(Status::Complete(used)) => used,
+            Ok(Status::Partial) => return Ok(None),
+            Err(error) => return Err(refusal::of_request(input, error, rules)),
+        };
+        let method = parsed.method.unwrap_or_default().as_bytes();
+        let target = parsed.path.unwrap_or_default().as_bytes();
+        let start = method.len().saturating_add(1);
+        let end = start.saturating_add(target.len());
+        let line = Line {
+            // httparse allows nothing but ` HTTP/1.1` and a line end behind the target.
+            length: end.saturating_add(9),
+            received: Span::new(start, end),
+            version: version(parsed.version),
+            size: Span::new(0, skipped.saturating_add(used)).end,
+        };
+        if line.length > rules.limits.request_line {
+            return Err(Rule::RequestLineTooLong);
+        }
+        let head = input.get(..used).unwrap_or_default();
+        let head = in_page(pages, |page| {
+            let facts = collect(page, head, line.length, parsed.headers, rules)?;
+            finish_request(page, &facts, &line, Method::named(method), rules)
+        })?;
+        Ok(Some((head, skipped.saturating_add(used))))
+    })
+}
+
+/// One attempt at a response.
+fn response(bytes: &[u8], to_head: bool, rules: &Rules, pages: &mut Pages) -> Found {
+    if let [b'\r' | b'\n', ..] = bytes {
+        return Err(Rule::MalformedStatusLine);
+    }
+    with_lines(rules.limits.fields, |lines| {
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let used = match config.parse_response_with_uninit_headers(&mut parsed, bytes, lines) {
+            Ok(Status::Complete(used)) => used,
+            Ok(Status::Partial) => return Ok(None),
+            Err(error) => return Err(refusal::of_response(bytes, error, rules)),
+        };
+        let head = bytes.get(..used).unwrap_or_default();
+        let length = memchr::memchr2(b'\r', b'\n', head).unwrap_or_default();
+        let line = Line {
+            length,
+            // The reason follows `HTTP/1.1 200 `; where it is missing, the last space may be too.
+            received: Span::new(length.min(13), length),
+            version: version(parsed.version),
+            size: Span::new(0, used).end,
+        };
+        let status = parsed.code.unwrap_or_default();
+        let head = in_page(pages, |page| {
+            let facts = collect(page, head, length, parsed.headers, rules)?;
+            finish_response(&facts, &line, status, to_head)
+        })?;
+        Ok(Some((head, used)))
+    })
+}
+
+/// Lends a list for field lines: from the stack up to the default limit, else from the heap.
+fn with_lines<'b, T>(limit: usize, parse: impl FnOnce(&mut [MaybeUninit<Header<'b>>]) -> T) -> T {
+    let mut stack = [const { MaybeUninit::<Header<'b>>::uninit() }; ON_STACK];
+    if let Some(lines) = stack.get_mut(..limit) {
+        return parse(lines);
+    }
+    let mut heap = Vec::new();
+    heap.resize_with(limit, MaybeUninit::uninit);
+    parse(&mut heap)
+}
+
+/// Lets `fill` make a head on a free page, which goes back when a rule is broken.
+fn in_page(
+    pages: &mut Pages,
+    fill: impl FnOnce(&mut Page) -> Result<Head, Rule>,
+) -> Result<Head, Rule> {
+    let mut page = pages.take();
+    match fill(&mut page) {
+        Ok(mut head) => {
+            head.page = page;
+            Ok(head)
+        }
+        Err(rule) => {
+            pages.give(page);
+            Err(rule)
+        }
+    }
+}
+
+/// What the first line says, in both kinds of message.
+struct Line {
+    /// Without its line end.
+    length: usize,
+    received: Span,
+    version: Version,
+    /// Of the whole head.
+    size: u32,
+}
+
+fn version(minor: Option<u8>) -> Version {
+    if minor == Some(0) {
+        Version::Http10
+    } else {
+        Version::Http11
+    }
+}
+
+fn finish_request(
+    page: &mut Page,
+    facts: &Facts,
+    line: &Line,
+    method: Method,
+    rules: &Rules,
+) -> Result<Head, Rule> {
+    if matches!(method, Method::Connect | Method::Trace) {
+        return Err(Rule::MethodNotAllowed);
+    }
+    if facts.repeats_length && !rules.lenient {
+        return Err(Rule::RepeatedLength);
+    }
+    let framing = match facts.length {
+        _ if facts.chunked(line.version)? => Framing::Chunked,
+        Some(length) => Framing::Length(length),
+        None => Framing::Empty,
+    };
+    let expects = facts.expects.transpose()?.is_some();
+    let target = target::place(page, line.received, method, rules)?;
+    let authority = authority(page, facts, &target, line.version)?;
+    let host = host_of(page, authority)?;
+    Ok(Head {
+        target: target.sent,
+        path: target.path,
+        query: target.query,
+        authority,
+        host,
+        method,
+        // RFC 9110 section 10.1.1: an expectation of HTTP/1.0 is ignored.
+        expects_continue: expects && line.version == Version::Http11,
+        leniency: facts.repeats_length.then_some(Leniency::Lengths),
+        ..blank(facts, line, framing)
+    })
+}
+
+fn finish_response(facts: &Facts, line: &Line, status: u16, to_head: bool) -> Result<Head, Rule> {
+    match status {
+        101 => return Err(Rule::UnrequestedSwitch),
+        100..=599 => {}
+        _ => return Err(Rule::BadStatus),
+    }
+    let chunked = facts.chunked(line.version)?;
+    let bodiless = matches!(status, 100..=199 | 204);
+    let framing = match facts.length {
+        _ if to_head || bodiless || status == 304 => Framing::Empty,
+        _ if chunked => Framing::Chunked,
+        Some(length) => Framing::Length(length),
+        None => Framing::UntilClose,
+    };
+    // Who announces a body where none can be may well send it: what comes after this head cannot be trusted.
+    let announces = chunked || facts.length.is_some_and(|length| length > 0);
+    let ends = framing == Framing::UntilClose || (bodiless && announces);
+    Ok(Head {
+        status,
+        keep_alive: facts.keeps_alive(line.version) && !ends,
+        ..blank(facts, line, framing)
+    })
+}
+
+/// What both kinds of heads have in common; the page comes last.
+fn blank(facts: &Facts, line: &Line, framing: Framing) -> Head {
+    Head {
+        page: Page::none(),
+        framing,
+        length: facts.length,
+        received: line.received,
+        target: Span::default(),
+        path: Span::default(),
+        authority: Span::default(),
+        host: Span::default(),
+        query: u32::MAX,
+        size: line.size,
+        status: 0,
+        method: Method::Other,
+        version: line.version,
+        leniency: None,
+        keep_alive: facts.keeps_alive(line.version),
+        expects_continue: false,
+    }
+}
+
+/// Who is asked: the authority of the target if it has one, which Host must agree with, else Host.
+fn authority(
+    page: &Page,
+    facts: &Facts,
+    target: &target::Target,
+    version: Version,
+) -> Result<Span, Rule> {
+    match (facts.host, target.authority) {
+        (None, _) if version == Version::Http11 => Err(Rule::MissingHost),
+        (None, None) => Ok(Span::default()),
+        (None, Some((authority, _))) => Ok(authority),
+        (Some(host), None) => Ok(host),
+        (Some(host), Some((authority, port))) => {
+            let agree = host::agree(authority.of(&page.bytes), host.of(&page.bytes), port)?;
+            if agree {
+                Ok(authority)
+            } else {
+                Err(Rule::HostMismatch)
+            }
+        }
+    }
+}
+
+/// The host in lower case: a part of the authority, or a copy where that has capitals.
+fn host_of(page: &mut Page, authority: Span) -> Result<Span, Rule> {
+    if authority.is_empty() {
+        return Ok(authority);
+    }
+    let found = host::check(authority.of(&page.bytes))?;
+    let start = authority.start as usize;
+    let host = Span::new(start, start.saturating_add(found.host));
+    if !found.upper {
+        return Ok(host);
+    }
+    let lower =
+        page.append(|bytes| bytes.extend_from_within(host.start as usize..host.end as usize));
+    if let Some(copy) = page.bytes.get_mut(lower.start as usize..) {
+        copy.make_ascii_lowercase();
+    }
+    Ok(lower)
+}
+
+#[cfg(test)]
+mod tests;
