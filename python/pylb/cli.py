@@ -43,10 +43,13 @@ def _leave(text: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
-def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
-    """An option with an environment variable: `--balance` is `PYLB_BALANCE`."""
-    word = names[0].lstrip("-").replace("-", "_").upper()
-    return click.option(*names, envvar=f"PYLB_{word}", show_envvar=True, **settings)
+def _option(*names: str, of: str = "", **settings: Any) -> Callable[[Any], Any]:
+    """An option with an environment variable: `--balance` is PYLB_BALANCE, `--json` of status PYLB_STATUS_JSON.
+
+    Only those of `serve`, and `--admin`, are short, because several commands have a `--format`.
+    """
+    words = [word.upper() for word in ("pylb", of, names[0].lstrip("-")) if word]
+    return click.option(*names, envvar="_".join(words), show_envvar=True, **settings)
 
 
 _config = click.argument("config", type=click.Path(path_type=Path), required=False, envvar="PYLB_CONFIG")
@@ -84,9 +87,12 @@ def serve(
     watch: bool,
     admin: str | None,
 ) -> None:
-    """Run: with CONFIG, else ./pylb.yaml, else the built-in demo on http://127.0.0.1:8080."""
+    """Balance load, as a file, the options or the built-in demo say.
+
+    CONFIG is pylb.yaml in the current directory if left out. Without that file and without options, a demo runs:
+    three small servers of its own behind http://127.0.0.1:8080.
+    """
     from pylb.config import Demo, File, Flags
-    from pylb.serve import serve as run
 
     flags = {"--listen": listen, "--to": to, "--balance": balance, "--health": health}
     given = [name for name, value in flags.items() if value]
@@ -100,6 +106,8 @@ def serve(
         source = File(config or DEFAULT_FILE, os.environ)
     else:
         source = Demo()
+    from pylb.serve import serve as run
+
     sys.exit(run(source, watch=watch, admin=admin))
 
 
@@ -108,14 +116,17 @@ def serve(
 @_option(
     "--format",
     "form",
+    of="check",
     type=click.Choice(["text", "json", "github"]),
     default="text",
     show_default=True,
     help="For people, programs, or GitHub's workflow annotations.",
 )
 def check(config: Path | None, form: str) -> None:
-    """Report everything that is wrong with CONFIG (./pylb.yaml if left out), each with what to write
-    instead."""
+    """Report every mistake of a configuration, and what to write instead.
+
+    CONFIG is pylb.yaml in the current directory if left out. Exits with 3 if there is a mistake.
+    """
     from pylb.config.report import report
 
     file = config or DEFAULT_FILE
@@ -148,12 +159,13 @@ def _checked(file: Path) -> tuple[Sequence[Mistake], Sequence[Mistake]]:
 @click.argument("example", type=click.Choice(EXAMPLES), default="default", envvar="PYLB_EXAMPLE")
 @_option(
     "--directory",
+    of="init",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("."),
     help="Where to write; the current directory if left out.",
 )
 def init(example: str, directory: Path) -> None:
-    """Write a commented starter: one file, or what EXAMPLE needs. Never overwrites anything."""
+    """Write a commented starter file, or what EXAMPLE needs; never overwrites."""
     with resources.as_file(resources.files("pylb") / "examples" / example) as folder:
         copies = {
             file: directory / file.relative_to(folder)
@@ -176,7 +188,7 @@ def _is_example(file: Path) -> bool:
 @main.command()
 @_admin
 def reload(admin: str | None) -> None:
-    """Make a running pylb read its configuration anew; wait, and report."""
+    """Make a running pylb read its file again, wait, and report."""
     from pylb.admin import client
 
     answer = client.reload(admin)
@@ -186,11 +198,11 @@ def reload(admin: str | None) -> None:
 
 
 @main.command()
-@_option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-@_option("--watch", is_flag=True, help="Show it anew every two seconds, until interrupted.")
+@_option("--json", "as_json", of="status", is_flag=True, help="As JSON, for programs.")
+@_option("--watch", of="status", is_flag=True, help="Show it anew every two seconds, until interrupted.")
 @_admin
 def status(as_json: bool, watch: bool, admin: str | None) -> None:
-    """Show the pools and backends of a running pylb: state and why, weight, in flight, requests."""
+    """Show a running pylb: its pools, their backends, and why they are down."""
     from pylb.admin import client
     from pylb.overview import overview
 
@@ -214,6 +226,7 @@ def _pause(seconds: float) -> None:
 @_option(
     "--format",
     "form",
+    of="schema",
     type=click.Choice(["json", "markdown"]),
     default="json",
     show_default=True,
@@ -229,7 +242,10 @@ def schema(form: str) -> None:
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), envvar="PYLB_SHELL")
 def completion(shell: str) -> None:
-    """Print a completion script, to be evaluated by the shell: eval "$(pylb completion bash)"."""
+    """Print a completion script for the shell.
+
+    In bash: eval "$(pylb completion bash)"; in fish: pylb completion fish | source
+    """
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(main, {}, "pylb", "_PYLB_COMPLETE").source())
@@ -237,7 +253,7 @@ def completion(shell: str) -> None:
 
 @main.command()
 def version() -> None:
-    """Print the versions of pylb and of what it is made of."""
+    """Print the versions of pylb and what it is made of."""
     from pylb.core import versions
 
     found = {**versions(), "python": sys.version.split()[0]}

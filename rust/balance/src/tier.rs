@@ -77,7 +77,7 @@ impl Tier {
         let optimistic = !self.any_up(backends);
         let usable = || {
             self.lives(backends)
-                .filter(|live| self.may_use(live, optimistic))
+                .filter(|live| self.may_use(live, || optimistic))
         };
         let left = usable().filter(|live| !live.ejected(now)).count();
         left * 100 < usable().count() * PANIC_PERCENT

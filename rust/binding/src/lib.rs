@@ -1,1 +1,120 @@
-//! Placeholder until the crate is written.
+//! `pylb._core`: the only crate that knows Python exists.
+//!
+//! The border is crossed by whole values and never by calls into Python: drafts come in as bytes, facts and status go
+//! out as plain dicts (written as JSON text and read by Python's own `json`, so no type is described twice). Nothing
+//! here decides anything. Calls that may take long, because they compile a plan, open sockets or join threads, are
+//! made detached from the interpreter, so that other Python threads run on meanwhile; the engine's threads never
+//! attach to it at all.
+//!
+//! `python/pylb/_core.pyi` says the same to type checkers; a test compares it with the built module.
+
+mod error;
+
+use engine::{Engine, Options};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+use serde::Serialize;
+
+/// The engine: worker threads that serve the plan in force. Methods never wait for traffic unless they say so.
+#[pyclass(frozen, module = "pylb._core")]
+struct Core {
+    engine: Engine,
+}
+
+#[pymethods]
+impl Core {
+    #[new]
+    #[pyo3(signature = (*, workers))]
+    fn new(py: Python<'_>, workers: usize) -> PyResult<Self> {
+        if workers == 0 {
+            return Err(PyValueError::new_err("workers must be at least 1"));
+        }
+        let engine = py.detach(|| Engine::start(Options { workers })).map_err(|failure| error::os_error(&failure))?;
+        Ok(Core { engine })
+    }
+
+    /// Compiles a draft and throws the plan away; raises PlanInvalid.
+    #[staticmethod]
+    fn check(py: Python<'_>, draft: &[u8]) -> PyResult<()> {
+        py.detach(|| engine::check(draft)).map_err(|refusal| error::refused(py, refusal))
+    }
+
+    /// Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed and changes nothing.
+    fn apply(&self, py: Python<'_>, draft: &[u8]) -> PyResult<u64> {
+        py.detach(|| self.engine.apply(draft)).map_err(|refusal| error::refused(py, refusal))
+    }
+
+    /// The eventfd that becomes readable when facts wait.
+    fn fileno(&self) -> i32 {
+        self.engine.fact_fd()
+    }
+
+    /// Takes all waiting facts, oldest first, and resets the eventfd.
+    fn facts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &self.engine.facts())
+    }
+
+    /// A snapshot of listeners, pools and backends.
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &py.detach(|| self.engine.status()))
+    }
+
+    /// Writes the outcome of an active check; False if there is no such backend (any more).
+    fn set_health(&self, pool: &str, backend: &str, up: bool) -> bool {
+        self.engine.set_health(pool, backend, up)
+    }
+
+    /// Tells /readyz that Python's control loop is alive.
+    fn heartbeat(&self) {
+        self.engine.heartbeat();
+    }
+
+    /// Opens the access log's file anew, after rotation.
+    fn reopen_log(&self) {
+        self.engine.reopen_log();
+    }
+
+    /// Stops accepting, closes idle connections, lets requests in flight end with `Connection: close`. Returns at once.
+    fn drain(&self) {
+        self.engine.drain();
+    }
+
+    /// Client connections open now.
+    fn clients(&self) -> usize {
+        self.engine.clients()
+    }
+
+    /// Ends at once: cuts what is open, joins every thread (the interpreter lock is released meanwhile). Idempotent.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.engine.stop());
+    }
+}
+
+/// Versions: pylb, rust (compiler), target.
+#[pyfunction]
+fn versions(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let versions = PyDict::new(py);
+    versions.set_item("pylb", env!("CARGO_PKG_VERSION"))?;
+    versions.set_item("rust", env!("PYLB_RUST"))?;
+    versions.set_item("target", env!("PYLB_TARGET"))?;
+    Ok(versions)
+}
+
+/// A serializable value as plain Python ones: dicts, lists, numbers, text.
+fn plain<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let text = serde_json::to_string(value).map_err(|failure| PyValueError::new_err(failure.to_string()))?;
+    LOADS.import(py, "json", "loads")?.call1((text,))
+}
+
+/// What the Rust core offers Python: whole plans in, facts out.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::{Core, versions};
+
+    #[pymodule_export]
+    use super::error::{BindFailed, PlanInvalid};
+}

@@ -11,6 +11,7 @@ use std::time::Instant;
 use plan::Listener;
 
 const LOOKUPS: usize = 1_000_000;
+const ROUNDS: usize = 5;
 /// What a lookup may cost, in nanoseconds.
 const BAR: f64 = 300.0;
 
@@ -27,7 +28,13 @@ fn main() {
     }
 }
 
+/// The best of some rounds: whatever else runs on the machine can only add.
 fn cost(listener: &Listener, requests: &[(String, String)]) -> f64 {
+    let rounds = (0..ROUNDS).map(|_| round(listener, requests));
+    rounds.fold(f64::INFINITY, f64::min)
+}
+
+fn round(listener: &Listener, requests: &[(String, String)]) -> f64 {
     let mut found = 0u64;
     let start = Instant::now();
     for (host, path) in requests.iter().cycle().take(LOOKUPS) {

@@ -21,54 +21,52 @@ pub(crate) struct Authority {
 
 /// Checks `host[:port]`.
 pub(crate) fn check(text: &[u8]) -> Result<Authority, Rule> {
-    let bare = if text.first() == Some(&b'[') {
-        let close = text
-            .iter()
-            .position(|&byte| byte == b']')
-            .ok_or(Rule::BadHost)?;
-        check_address(text.get(1..close).unwrap_or_default())?;
-        close.saturating_add(1)
-    } else {
-        text.iter()
-            .position(|&byte| byte == b':')
-            .unwrap_or(text.len())
-    };
-    let (name, rest) = text.split_at_checked(bare).ok_or(Rule::BadHost)?;
-    let port = match rest {
-        [] => None,
-        [b':', digits @ ..] => Some(check_port(digits)?),
-        _ => return Err(Rule::BadHost),
-    };
-    let name = if text.first() == Some(&b'[') {
-        name
-    } else {
-        check_name(name)?
-    };
-    Ok(Authority {
-        host: name.len(),
-        port,
-        upper: name.iter().any(u8::is_ascii_uppercase),
-    })
-}
-
-/// A name, returned without the dot of the DNS root.
-fn check_name(name: &[u8]) -> Result<&[u8], Rule> {
+    if text.first() == Some(&b'[') {
+        return check_bracketed(text);
+    }
+    let mut upper = false;
     let mut before = b'.';
-    for &byte in name {
-        let fits = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'~')
-            || (byte == b'.' && before != b'.');
-        if !fits {
-            return Err(Rule::BadHost);
+    let mut end = text.len();
+    for (at, &byte) in text.iter().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {}
+            b'A'..=b'Z' => upper = true,
+            b'.' if before != b'.' => {}
+            b':' => {
+                end = at;
+                break;
+            }
+            _ => return Err(Rule::BadHost),
         }
         before = byte;
     }
-    let name = name.strip_suffix(b".").unwrap_or(name);
-    if name.is_empty() {
-        Err(Rule::BadHost)
+    // The dot of the DNS root is not part of the name.
+    let host = if before == b'.' {
+        end.saturating_sub(1)
     } else {
-        Ok(name)
+        end
+    };
+    if host == 0 {
+        return Err(Rule::BadHost);
     }
+    let port = check_port(text.get(end..).unwrap_or_default())?;
+    Ok(Authority { host, port, upper })
+}
+
+#[cold]
+fn check_bracketed(text: &[u8]) -> Result<Authority, Rule> {
+    let close = text
+        .iter()
+        .position(|&byte| byte == b']')
+        .ok_or(Rule::BadHost)?;
+    let address = text.get(1..close).unwrap_or_default();
+    check_address(address)?;
+    let host = close.saturating_add(1);
+    Ok(Authority {
+        host,
+        port: check_port(text.get(host..).unwrap_or_default())?,
+        upper: address.iter().any(u8::is_ascii_uppercase),
+    })
 }
 
 fn check_address(text: &[u8]) -> Result<Ipv6Addr, Rule> {
@@ -76,12 +74,24 @@ fn check_address(text: &[u8]) -> Result<Ipv6Addr, Rule> {
     text.parse().map_err(|_| Rule::BadHost)
 }
 
-fn check_port(digits: &[u8]) -> Result<u16, Rule> {
-    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+/// Nothing, or a colon and one to five digits.
+fn check_port(text: &[u8]) -> Result<Option<u16>, Rule> {
+    let [b':', digits @ ..] = text else {
+        return if text.is_empty() {
+            Ok(None)
+        } else {
+            Err(Rule::BadHost)
+        };
+    };
+    if digits.is_empty() || digits.len() > 5 {
         return Err(Rule::BadHost);
     }
-    let text = str::from_utf8(digits).map_err(|_| Rule::BadHost)?;
-    text.parse().map_err(|_| Rule::BadHost)
+    let mut port = 0u32;
+    for &byte in digits {
+        let digit = char::from(byte).to_digit(10).ok_or(Rule::BadHost)?;
+        port = port.saturating_mul(10).saturating_add(digit);
+    }
+    u16::try_from(port).map(Some).map_err(|_| Rule::BadHost)
 }
 
 /// Whether two checked authorities name the same place; `default` is the port of the scheme (RFC 9110 section 4.2.3).
