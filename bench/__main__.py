@@ -1,15 +1,15 @@
 """`python -m bench`: the whole comparison, or part of it.
 
-Ends with 0 if every bar holds, with 1 if one does not or a proxy failed. A `--quick` run is too short to read bars from:
-it ends with 1 only if a proxy failed or lost requests.
+Ends with 0 if every bar holds, with 1 if one does not or a proxy failed. A `--quick` run is too short to read
+bars from: it ends with 1 only if a proxy failed or lost requests.
 """
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench import chart, load, origin, place, report, run
-from bench.cells import CELLS, Cell
+from bench.cells import CELLS
 from bench.peers import PEERS, QUICK, Peer
 from bench.report import Verdict
 from bench.results import FOLDER, Results, machine
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "versions": {peer.name: peer.version() for peer in peers},
     }
     results = Results(about, [peer.name for peer in peers if peer.reference])
-    say(f"{len(cells)} cells, {len(peers)} proxies, {effort.rounds} rounds of {effort.seconds} s; versions: {about['versions']}")
+    say(f"{len(cells)} cells, {len(peers)} proxies, {effort.rounds} rounds of {effort.seconds} s")
+    say(", ".join(f"{peer.name} {peer.version()}".strip() for peer in peers))
     for cell in cells:
         results.cells[cell.name] = run.measure(cell, peers, effort, place.cores())
         results.store(options.name)
@@ -51,14 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="pylb against its peers, by CPU time per request.")
     names, known = [cell.name for cell in CELLS], [peer.name for peer in PEERS]
-    parser.add_argument("--quick", action="store_true", help="a smoke test: one cell, five proxies, three rounds of 3 s")
-    parser.add_argument("--cells", type=_list_of(names), metavar="A,B", help=f"only these of {', '.join(names)}")
-    parser.add_argument("--only", type=_list_of(known), metavar="A,B", help=f"only these of {', '.join(known)}")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each cell (default 5)")
-    parser.add_argument("--seconds", type=int, metavar="N", help="seconds of each wrk run (default 5)")
-    parser.add_argument("--name", help="name of the files in bench/results (default: latest, or quick)")
+    parser = argparse.ArgumentParser(
+        "python -m bench", description="pylb against its peers, by CPU per request."
+    )
+    option = parser.add_argument
+    option("--quick", action="store_true", help="a smoke test: one cell, five proxies, three rounds of 3 s")
+    option("--cells", type=_list_of(names), metavar="A,B", help=f"only these of {', '.join(names)}")
+    option("--only", type=_list_of(known), metavar="A,B", help=f"only these of {', '.join(known)}")
+    option("--rounds", type=int, metavar="N", help="rounds of each cell (default 5)")
+    option("--seconds", type=int, metavar="N", help="seconds of each wrk run (default 5)")
+    option("--name", help="name of the files in bench/results (default: latest, or quick)")
     options = parser.parse_args(arguments)
     options.cells = options.cells or (names[:1] if options.quick else names)
     options.only = options.only or (list(QUICK) if options.quick else known)
@@ -68,7 +72,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _list_of(known: list[str]):  # type: ignore[no-untyped-def]
+def _list_of(known: list[str]) -> Callable[[str], list[str]]:
     def split(text: str) -> list[str]:
         names = text.split(",")
         if strangers := [name for name in names if name not in known]:

@@ -1,5 +1,6 @@
-"""The picture of a run: one panel per cell, one bar per proxy, split into user and system, with pylb's bar as a line."""
+"""The picture of a run: a panel per cell, a bar per proxy in user and system time, pylb's bar as a line."""
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def draw(results: Results, path: Path) -> bool:
         _panel(panel, result, results.references)
     for empty in panels[len(results.cells) :]:
         empty.axis("off")
-    figure.suptitle(f"one worker, {results.about['machine']['cpu']}, {results.about['started']}; less is better")
+    about = results.about
+    figure.suptitle(f"one worker, {about['machine']['cpu']}, {about['started']}; less is better")
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
@@ -40,14 +42,16 @@ def _panel(panel: Any, result: CellResult, references: list[str]) -> None:
     ours = [peer == OURS for peer in peers]
     panel.barh(peers, costs, color=[_OURS_SYSTEM if mine else _SYSTEM for mine in ours])
     panel.barh(peers, users, color=[_OURS_USER if mine else _USER for mine in ours])
+    # A peer that spends several times as much would squeeze the others into one corner: its bar is cut.
+    edge = min(max(costs), 3 * statistics.median(costs)) * 1.15 if costs else 1.0
+    panel.set_xlim(0, edge)
     for row, cost in enumerate(costs):
-        panel.text(cost, row, f" {cost:.1f}", va="center", fontsize=8)
+        panel.text(min(cost, edge * 0.87), row, f" {cost:.3g}", va="center", fontsize=8)
     best = best_reference(result, references)
     if is_absolute(result) or best:
         line = result.bar if best is None or is_absolute(result) else result.bar * result.median(best)
         panel.axvline(line, color="#333333", linestyle=":", linewidth=1)
-    # A peer that spends several times as much would squeeze the others into one corner.
-    panel.set_xlim(0, min(max(costs), 3 * sorted(costs)[len(costs) // 2]) * 1.15 if costs else 1)
     panel.set_title(result.title, fontsize=9)
-    panel.set_xlabel(result.unit + (" (dark: user)" if any(result.median(peer, "user") for peer in peers) else ""), fontsize=8)
+    split = any(result.median(peer, "user") for peer in peers)
+    panel.set_xlabel(result.unit + (" (dark: user)" if split else ""), fontsize=8)
     panel.tick_params(labelsize=8)

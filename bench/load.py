@@ -16,7 +16,7 @@ _PREFIX = "RESULT "
 
 @dataclass(frozen=True)
 class Outcome:
-    """What wrk saw. Latencies in microseconds; errors are failed connects, reads, writes, timeouts and answers >= 400."""
+    """What wrk saw. Errors are failed connects, reads, writes, timeouts and answers of 400 and above."""
 
     requests: int
     bytes: int
@@ -55,9 +55,10 @@ def drive(cell: Load, port: int, seconds: int) -> Outcome:
 @contextlib.contextmanager
 def holding(origin: Path, port: int, connections: int) -> Iterator[None]:
     """Inside, so many keep-alive connections are open, each used once."""
-    shape = ["idle", "--to", str(port), "--connections", str(connections)]
-    with subprocess.Popen([origin, *shape], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None and holder.stdin is not None
+    shape = [str(origin), "idle", "--to", str(port), "--connections", str(connections)]
+    with subprocess.Popen(shape, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
         try:
             if not holder.stdout.readline().startswith("holding"):
                 raise RuntimeError(f"could not open {connections} connections")

@@ -1,13 +1,16 @@
 """What a process tree has used: CPU time to the nanosecond, and memory as the kernel accounts it.
 
-CPU time is read from each process's own clock (clock_getcpuclockid(3)), which the scheduler keeps exactly and which
-includes threads that have ended. The split into user and system comes from /proc/PID/stat, which samples at the timer
-tick: a share of the exact total, good to a few per cent over some seconds.
+CPU time is read from each process's own clock (clock_getcpuclockid(3)), which the scheduler keeps exactly and
+which includes threads that have ended. The split into user and system comes from /proc/PID/stat, which
+samples at the timer tick: a share of the exact total, good to a few per cent over some seconds.
 """
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,17 @@ def tree(root: int) -> list[int]:
 def cpu(pids: list[int]) -> Cpu:
     """CPU time of those processes so far."""
     ticks = [_after_name(Path(f"/proc/{pid}/stat"))[11:13] for pid in pids]
-    user, system = (sum(float(pair[side]) for pair in ticks) / 100 for side in (0, 1))
+    user, system = (sum(float(pair[side]) for pair in ticks) / _TICKS for side in (0, 1))
     return Cpu(sum(time.clock_gettime(_clock(pid)) for pid in pids), user, system)
+
+
+def core_seconds(core: int) -> float:
+    """Seconds that a core was not idle, or was taken by the host: /proc/stat, to the tick."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    user, nice, system, _idle, _waiting, *interrupts_and_steal = next(
+        [int(ticks) for ticks in line.split()[1:9]] for line in lines if line.startswith(f"cpu{core} ")
+    )
+    return (user + nice + system + sum(interrupts_and_steal)) / _TICKS
 
 
 def memory(pids: list[int]) -> Memory:

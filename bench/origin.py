@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def build() -> Path:
     """Builds the program, if it is not built yet, and returns where it is."""
     told = subprocess.run(
-        ["cargo", "build", "--release", "--quiet", "-p", "pylb-origin"], cwd=ROOT, capture_output=True, text=True
+        ["cargo", "build", "--release", "--quiet", "-p", "pylb-origin"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     if told.returncode:
         raise SystemExit(f"the origin does not build:\n{told.stderr}")

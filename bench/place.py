@@ -1,8 +1,8 @@
 """Where things run: cores, ports, descriptors, and a network that nothing else uses.
 
-A network namespace of its own leaves out firewall rules and connection tracking of the host, frees every port, and
-gives a wide range of client ports for the cell with a new connection per request. It needs root or unprivileged user
-namespaces; without either the run goes on in the host's network and the results say so.
+A network namespace of its own leaves out firewall rules and connection tracking of the host, frees every
+port, and gives a wide range of client ports for the cell with a new connection per request. It needs root or
+unprivileged user namespaces; without either the run goes on in the host's network and the results say so.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def cores() -> Cores:
 
 @contextlib.contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """What is started inside runs on that core from its first instruction, with all the threads it will have."""
+    """What is started inside runs on that core from its first instruction on, with all its threads."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -61,7 +61,7 @@ def raise_descriptors() -> int:
 
 
 def enter_namespace(module: str, arguments: list[str]) -> bool:
-    """Starts `python -m module` anew inside a network namespace, if it may; says whether this process is in one."""
+    """Starts `python -m module` anew in a network namespace, if it may; says whether it runs in one."""
     if os.environ.get(_INSIDE):
         _loopback_up()
         return True

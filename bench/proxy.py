@@ -1,6 +1,7 @@
 """A proxy under test, from its start to its end, and the checks that it is one.
 
-Each run gets a process of its own: nothing of the run before, no luck of one memory layout through a whole cell.
+Each run gets a process of its own: nothing of the run before, no luck of one memory layout through a whole
+cell.
 """
 
 import contextlib
@@ -35,7 +36,9 @@ def running(peer: Peer, *, core: int, access_log: bool) -> Iterator[int]:
             open(folder / "stderr", "wb") as err,
             place.on_core(core),
         ):
-            process = subprocess.Popen(start.command, stdout=out, stderr=err, env=start.environment, cwd=folder)
+            process = subprocess.Popen(
+                start.command, stdout=out, stderr=err, env=start.environment, cwd=folder
+            )
         try:
             _wait_until_it_answers(peer, process, folder)
             yield process.pid
@@ -73,8 +76,9 @@ def _wait_until_it_answers(peer: Peer, process: subprocess.Popen[bytes], folder:
             if _get("/64") == (200, b"0123456789abcdef" * 4):
                 return
         time.sleep(0.02)
-    told = (folder / "stderr").read_text(errors="replace")[-1500:] + (folder / "stdout").read_text(errors="replace")[-500:]
-    raise Unfit(f"{peer.name} did not answer within {_START:.0f} s: {told.strip() or 'no output'}")
+    told = "".join((folder / name).read_text(errors="replace")[-1500:] for name in ("stderr", "stdout"))
+    ended = "did not answer in time" if process.poll() is None else f"ended with {process.returncode}"
+    raise Unfit(f"{peer.name} {ended}: {told.strip() or 'no output'}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

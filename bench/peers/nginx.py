@@ -1,7 +1,8 @@
 """nginx from Debian: one worker, connections to the backends kept (it keeps none unless told to).
 
-A log buffer, as its documentation advises for busy servers. Answers never go to a temporary file: a client slower
-than the backend would otherwise send nginx to the disk, which no careful operator of a fast network allows.
+A log buffer, as its documentation advises for busy servers. Answers never go to a temporary file: a client
+slower than the backend would otherwise send nginx to the disk, which no careful operator of a fast network
+allows.
 """
 
 import shutil
@@ -23,7 +24,8 @@ def _configure(program: str, setting: Setting) -> Start:
     folder = setting.folder
     access_log = f"{setting.log} json buffer=64k flush=1s" if setting.access_log else "off"
     servers = " ".join(f"server 127.0.0.1:{port};" for port in setting.backends)
-    spare = "\n".join(f"  {kind}_temp_path {folder}/{kind};" for kind in ("proxy", "client_body", "fastcgi", "uwsgi", "scgi"))
+    kinds = ("proxy", "client_body", "fastcgi", "uwsgi", "scgi")
+    temporary = "\n".join(f"  {kind}_temp_path {folder}/{kind};" for kind in kinds)
     config = f"""
 daemon off;
 user root;
@@ -32,7 +34,7 @@ worker_rlimit_nofile 20000;
 pid {folder}/nginx.pid;
 events {{ worker_connections 16384; }}
 http {{
-{spare}
+{temporary}
   log_format json escape=json {_FORMAT};
   access_log {access_log};
   keepalive_requests 1000000000;

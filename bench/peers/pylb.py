@@ -12,10 +12,11 @@ def _find() -> str | None:
 
 
 def _configure(python: str, setting: Setting) -> Start:
+    web = {"bind": f"127.0.0.1:{setting.port}", "protocol": "http", "routes": [{"pool": "origin"}]}
     config = {
         "workers": 1,
         "admin": {"bind": f"unix:{setting.folder}/admin.sock"},
-        "listeners": {"web": {"bind": f"127.0.0.1:{setting.port}", "protocol": "http", "routes": [{"pool": "origin"}]}},
+        "listeners": {"web": web},
         "pools": {
             "origin": {
                 "balance": "round_robin",
@@ -26,7 +27,8 @@ def _configure(python: str, setting: Setting) -> Start:
         "log": {"access": str(setting.log) if setting.access_log else "off", "format": "json"},
     }
     # JSON is YAML.
-    return Start([python, "-m", "pylb", "serve", setting.write("pylb.yaml", json.dumps(config, indent=2))], setting.log)
+    path = setting.write("pylb.yaml", json.dumps(config, indent=2))
+    return Start([python, "-m", "pylb", "serve", path], setting.log)
 
 
-PEER = Peer("pylb", "pip install '.[bench]' in the source tree", _find, _configure, version_option="-m pylb version")
+PEER = Peer("pylb", "pip install '.[bench]'", _find, _configure, version_option="-m pylb version")

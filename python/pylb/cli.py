@@ -44,7 +44,7 @@ def _leave(text: str, exit_code: int) -> NoReturn:
 
 
 def _option(*names: str, of: str = "", **settings: Any) -> Callable[[Any], Any]:
-    """An option with an environment variable: `--balance` is PYLB_BALANCE, `--json` of status PYLB_STATUS_JSON.
+    """An option with an environment variable: `--listen` is PYLB_LISTEN, status `--json` PYLB_STATUS_JSON.
 
     Only those of `serve`, and `--admin`, are short, because several commands have a `--format`.
     """
@@ -89,7 +89,7 @@ def serve(
 ) -> None:
     """Balance load, as a file, the options or the built-in demo say.
 
-    CONFIG is pylb.yaml in the current directory if left out. Without that file and without options, a demo runs:
+    CONFIG is pylb.yaml in the current directory if left out. Without that file and options, a demo runs,
     three small servers of its own behind http://127.0.0.1:8080.
     """
     from pylb.config import Demo, File, Flags
@@ -123,7 +123,7 @@ def serve(
     help="For people, programs, or GitHub's workflow annotations.",
 )
 def check(config: Path | None, form: str) -> None:
-    """Report every mistake of a configuration, and what to write instead.
+    """Report every mistake, and what to write instead.
 
     CONFIG is pylb.yaml in the current directory if left out. Exits with 3 if there is a mistake.
     """
@@ -165,7 +165,7 @@ def _checked(file: Path) -> tuple[Sequence[Mistake], Sequence[Mistake]]:
     help="Where to write; the current directory if left out.",
 )
 def init(example: str, directory: Path) -> None:
-    """Write a commented starter file, or what EXAMPLE needs; never overwrites."""
+    """Write a commented starter file; never overwrites one."""
     with resources.as_file(resources.files("pylb") / "examples" / example) as folder:
         copies = {
             file: directory / file.relative_to(folder)
@@ -202,7 +202,7 @@ def reload(admin: str | None) -> None:
 @_option("--watch", of="status", is_flag=True, help="Show it anew every two seconds, until interrupted.")
 @_admin
 def status(as_json: bool, watch: bool, admin: str | None) -> None:
-    """Show a running pylb: its pools, their backends, and why they are down."""
+    """Show pools and backends, and why one is down."""
     from pylb.admin import client
     from pylb.overview import overview
 

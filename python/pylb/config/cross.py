@@ -11,7 +11,7 @@ from typing import Any
 
 from pylb.config.explain import suggest
 from pylb.config.model import Match, Settings
-from pylb.config.read import Tree
+from pylb.config.tree import Tree
 from pylb.errors import Mistake, Path
 
 
@@ -43,6 +43,8 @@ def _empty(value: object, path: Path, tree: Tree) -> Iterator[Mistake]:
 
 
 def _unknown_pools(data: dict[str, Any], tree: Tree) -> Iterator[Mistake]:
+    if not tree.is_whole:
+        return
     pools = [str(name) for name in _mapping(data.get("pools"))]
     for path, pool in _routed_pools(data):
         if isinstance(pool, str) and pool not in pools:

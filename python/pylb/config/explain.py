@@ -13,8 +13,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pylb.config.model import Section, Settings
-from pylb.config.read import Tree, dotted
 from pylb.config.scalar import Kind, shown
+from pylb.config.tree import Tree, dotted
 from pylb.errors import Mistake, Path
 
 
@@ -27,9 +27,10 @@ class _Spot:
         self.section: type[Section] = Settings
         self.field: FieldInfo | None = None
         self.is_key = False
-        types: list[Any] = [Settings]
+        self.types: list[Any] = [Settings]
+        """What may stand at the path."""
         for part in location:
-            types = self._step(types, part)
+            self.types = self._step(self.types, part)
 
     def _step(self, types: list[Any], part: str | int) -> list[Any]:
         sections = [kind for kind in types if isinstance(kind, type) and issubclass(kind, Section)]
@@ -113,7 +114,7 @@ def _unknown(spot: _Spot) -> tuple[str, str]:
     key = str(spot.path[-1])
     where = dotted(spot.path[:-1])
     if key in spot.section.later:
-        return f"`{key}` is not supported yet", "remove it"
+        return f"`{key}` is not supported yet", spot.section.elsewhere.get(key, "remove it")
     if key in spot.section.elsewhere:
         return f"`{key}` does not belong here", spot.section.elsewhere[key]
     near = suggest(key, [*spot.section.model_fields, *spot.section.later])
@@ -156,9 +157,8 @@ def _choose(written: object, field: FieldInfo | None) -> str:
 
 
 def _keys_hint(spot: _Spot) -> str:
-    kinds = leaves(spot.field.annotation) if spot.field else [Settings]
-    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
-    known = [f"{name}" for section in sections for name in section.model_fields]
+    sections = [kind for kind in spot.types if isinstance(kind, type) and issubclass(kind, Section)]
+    known = [name for section in sections for name in section.model_fields]
     return f"known here: {', '.join(known)}" if known else _write_value(spot.field)
 
 

@@ -11,7 +11,8 @@ from pylb.config import cross
 from pylb.config.draft import Resolve, carried_clients, draft, resolve
 from pylb.config.explain import explain
 from pylb.config.model import Settings
-from pylb.config.read import Tree, decode, read
+from pylb.config.read import decode, read
+from pylb.config.tree import Tree
 from pylb.errors import ConfigInvalid, Mistake, Path, Place
 
 
@@ -76,11 +77,13 @@ def from_mapping(data: Mapping[str, Any], *, directory: FilePath) -> Config:
 
 def validate(tree: Tree, directory: FilePath) -> Config:
     """Plain values -> Config, or every mistake at once, in the order of the text."""
-    wrong = cross.mistakes(tree)
+    found = cross.mistakes(tree)
     try:
         settings = Settings.model_validate(tree.data, context={"directory": directory})
     except ValidationError as error:
-        wrong += explain(error.errors(include_url=False), tree)
+        found += explain(error.errors(include_url=False), tree)
+    spoilt = {mistake.path for mistake in tree.mistakes} | {mistake.place for mistake in tree.mistakes}
+    wrong = [*tree.mistakes, *(one for one in found if one.path not in spoilt and one.place not in spoilt)]
     if wrong:
         raise ConfigInvalid(in_order(wrong, tree.files), tree.files)
     return Config(settings, tree, tuple(in_order(cross.warnings(settings, tree), tree.files)))

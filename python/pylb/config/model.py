@@ -73,7 +73,7 @@ class Section(BaseModel):
     later: ClassVar[Mapping[str, str]] = refuse()
     """Keys of the contract that are not built yet, and what each stands in for ("" for nothing)."""
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    """Keys that exist, but not here, and what to say about them."""
+    """Keys that belong in another place, and what to do instead."""
 
 
 class ListenerTimeouts(Section):
@@ -147,6 +147,7 @@ class Listener(Section):
     """Where pylb listens, how strict it is there, and where each request goes."""
 
     later = refuse("proxy_protocol", "http2", "tls", "udp", "redirect_https", pool="routes")
+    elsewhere = {"pool": "in an http listener, write routes: [{pool: NAME}]"}
     bind: Annotated[Binds, Some] = Field(examples=["0.0.0.0:8080"])
     """`0.0.0.0:8080`, `:8080` (all IPv4 and IPv6 addresses), `"[::]:80"` (IPv6 only), `unix:/run/x.sock` or
     `fd:3`; one, or a list."""
@@ -329,7 +330,7 @@ class Settings(Section):
         examples=["{web: {bind: 0.0.0.0:8080, routes: [{pool: web}]}}"]
     )
     """Where requests come in, by name."""
-    pools: dict[Name, Pool] = {}
+    pools: dict[Name, Pool] = Field(default={}, examples=["{web: {backends: [127.0.0.1:9001]}}"])
     """Where requests go, by name."""
     admin: Admin = Admin()
     metrics: Metrics = Metrics()

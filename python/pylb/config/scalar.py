@@ -82,7 +82,8 @@ def size(value: object) -> int:
     """`512B 64KiB 10MiB 1GiB`, above zero -> bytes."""
     number, unit = _parts(value, "a size", "64KiB (units: B, KiB, MiB, GiB)")
     if not unit:
-        raise wrong(f"{shown(value)} has no unit", f"write {_plain(number)}B or {_plain(number)}KiB")
+        larger = number / 1024 if number >= 1024 and number % 1024 == 0 else number
+        raise wrong(f"{shown(value)} has no unit", f"write {_plain(number)}B or {_plain(larger)}KiB")
     if unit not in _SIZE:
         near = {"k": "KiB", "m": "MiB", "g": "GiB"}.get(unit[0].lower(), "KiB")
         raise wrong(
@@ -141,7 +142,7 @@ def off_or_size(value: object) -> int | None:
     """`off` -> None, else a size."""
     if value == "off":
         return None
-    if value is False or value is None:
+    if not isinstance(value, str | int) or isinstance(value, bool) or not str(value)[:1].isdigit():
         raise wrong(f"expected off or a size, found {shown(value)}", "write off, or a size such as 10MiB")
     return size(value)
 

@@ -101,7 +101,7 @@ def route_path(value: object) -> object:
 
 def only_true(value: object) -> bool:
     if value not in (True, "true"):
-        raise wrong(f"tcp is {shown(value)}, which checks nothing", "write tcp: true, or leave out health")
+        raise wrong(f"{shown(value)} would check nothing", "write tcp: true, or leave out health")
     return True
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from pylb.config.loaded import Config, load, validate
-from pylb.config.read import Tree
+from pylb.config.tree import Tree
 from pylb.errors import Path, Place
 
 DEMO_BIND = "127.0.0.1:8080"

@@ -208,12 +208,12 @@ def _unix(value: str, info: ValidationInfo) -> str:
 def _host_port(value: str, example: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:\[([^\]]*)\]|([^:\[\]]*)):(\d{1,5})", value)
     if found is None:
-        bare = _ip(value.strip("[]"))
-        if isinstance(bare, ipaddress.IPv6Address):
-            raise wrong(f"{shown(value)} has no port", f'write "[{bare}]:8080"')
         head, _, tail = value.rpartition(":")
         if isinstance(_ip(head), ipaddress.IPv6Address) and tail.isdigit():
             raise wrong(f"{shown(value)} needs brackets around the IPv6 address", f'write "[{head}]:{tail}"')
+        bare = _ip(value.strip("[]"))
+        if isinstance(bare, ipaddress.IPv6Address):
+            raise wrong(f"{shown(value)} has no port", f'write "[{bare}]:8080"')
         if ":" not in value and value:
             raise wrong(f"{shown(value)} has no port", f"write {value}:8080")
         raise wrong(f"{shown(value)} is not an address", f"write for example {example}")

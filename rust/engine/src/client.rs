@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use wire::{Blame, Head};
+use wire::Blame;
 
 use crate::clock::Seat;
 use crate::end::Conn;
@@ -15,7 +15,6 @@ use crate::observe::facts::Fact;
 use crate::observe::log::Record;
 use crate::reply::Answer;
 use crate::request_id::RequestId;
-use crate::running::Held;
 use crate::socket::Socket;
 use crate::worker::Worker;
 
@@ -42,49 +41,38 @@ impl Client {
         Client { worker, peer, door }
     }
 
-    /// The body of the connection's task.
+    /// The body of the connection's task. Its future lives as long as the connection, so what is rare is boxed.
     pub(crate) async fn serve(self, socket: Socket) {
         let presence = poll_fn(|cx| Poll::Ready(Presence::new(&self.worker, cx))).await;
         let seat = presence.seat;
         let mut down = Conn::new(socket);
         let mut served = 0;
         loop {
-            match self.next_request(&mut down, seat, served).await {
+            let mut waiting = Waiting::Nothing;
+            let next =
+                poll_fn(|cx| self.poll_next(cx, &mut down, seat, served, &mut waiting)).await;
+            self.worker.clock.set_idle(seat, false);
+            let mut exchange = match next {
+                Ok(Some(exchange)) => exchange,
                 Ok(None) => return,
-                Ok(Some((head, held))) => {
-                    served += 1;
-                    let mut exchange = self.worker.exchange_box();
-                    let after = exchange.insert(Exchange::new(&self, held, head, seat, served)).run(&self.worker, &mut down).await;
-                    *exchange = None;
-                    self.worker.keep_exchange_box(exchange);
-                    match after {
-                        After::Next => {}
-                        After::Close => return self.linger(&mut down, seat).await,
-                        After::Abort => return down.abort(),
-                    }
-                }
-                Err(failure) => {
-                    self.refuse(&mut down, failure).await;
-                    return self.linger(&mut down, seat).await;
-                }
+                Err(failure) => return Box::pin(self.refuse(down, seat, failure)).await,
+            };
+            served += 1;
+            let after = match &mut *exchange {
+                Some(exchange) => exchange.run(&self.worker, &mut down).await,
+                None => After::Close,
+            };
+            *exchange = None;
+            self.worker.keep_exchange_box(exchange);
+            match after {
+                After::Next => {}
+                After::Close => return Box::pin(self.linger(down, seat)).await,
+                After::Abort => return down.abort(),
             }
         }
     }
 
-    /// Waits for a request head; `None` when the connection may close without a word.
-    async fn next_request(
-        &self,
-        down: &mut Conn,
-        seat: Seat,
-        served: u32,
-    ) -> Result<Option<(Head, Held)>, Failure> {
-        let clock = &self.worker.clock;
-        let mut waiting = Waiting::Nothing;
-        let result = poll_fn(|cx| self.poll_next(cx, down, seat, served, &mut waiting)).await;
-        clock.set_idle(seat, false);
-        result
-    }
-
+    /// Waits for a request; `None` when the connection may close without a word.
     fn poll_next(
         &self,
         cx: &mut Context<'_>,
@@ -92,14 +80,24 @@ impl Client {
         seat: Seat,
         served: u32,
         waiting: &mut Waiting,
-    ) -> Poll<Result<Option<(Head, Held)>, Failure>> {
+    ) -> Poll<Result<Option<Box<Option<Exchange>>>, Failure>> {
         let clock = &self.worker.clock;
-        let Some(held) = self.worker.held(self.door) else { return Poll::Ready(Ok(None)) };
-        let Some((_, listener)) = held.listener(self.door) else { return Poll::Ready(Ok(None)) };
+        let Some(held) = self.worker.held(self.door) else {
+            return Poll::Ready(Ok(None));
+        };
+        let Some((_, listener)) = held.listener(self.door) else {
+            return Poll::Ready(Ok(None));
+        };
         let polled = down.poll_request(cx, &mut self.worker.buffers.borrow_mut(), &listener.rules);
         let now = match polled {
-            Poll::Ready(Ok(Some(head))) => return Poll::Ready(Ok(Some((head, held)))),
-            Poll::Ready(Ok(None)) | Poll::Ready(Err(Failure::ClientGone)) => return Poll::Ready(Ok(None)),
+            Poll::Ready(Ok(Some(head))) => {
+                let mut exchange = self.worker.exchange_box();
+                *exchange = Some(Exchange::new(self, held, head, seat, served + 1));
+                return Poll::Ready(Ok(Some(exchange)));
+            }
+            Poll::Ready(Ok(None)) | Poll::Ready(Err(Failure::ClientGone)) => {
+                return Poll::Ready(Ok(None));
+            }
             Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
             Poll::Pending if down.has_ahead() => Waiting::Rest,
             Poll::Pending if served > 0 => Waiting::Next,
@@ -111,18 +109,29 @@ impl Client {
         if now != *waiting {
             // The head's time runs from the connection's start, or from its first byte on a kept one.
             if !(now == Waiting::Rest && *waiting == Waiting::First) {
-                clock.expire_in(seat, if now == Waiting::Next { listener.keepalive_ms } else { listener.head_ms });
+                clock.expire_in(
+                    seat,
+                    if now == Waiting::Next {
+                        listener.keepalive_ms
+                    } else {
+                        listener.head_ms
+                    },
+                );
             }
             clock.set_idle(seat, now != Waiting::Rest);
             *waiting = now;
         } else if clock.expired(seat) {
-            return Poll::Ready(if now == Waiting::Rest { Err(Failure::HeadTimeout) } else { Ok(None) });
+            return Poll::Ready(if now == Waiting::Rest {
+                Err(Failure::HeadTimeout)
+            } else {
+                Ok(None)
+            });
         }
         Poll::Pending
     }
 
     /// Answers a request whose head was not understood or did not arrive.
-    async fn refuse(&self, down: &mut Conn, failure: Failure) {
+    async fn refuse(&self, mut down: Conn, seat: Seat, failure: Failure) {
         debug_assert!(matches!(failure.blame(), Blame::Client));
         self.worker.meter().refused_requests.add(1);
         let id = RequestId::new(self.worker.random());
@@ -134,12 +143,20 @@ impl Client {
         })
         .await;
         self.log_refusal(&id, failure);
+        self.linger(down, seat).await;
     }
 
     fn log_refusal(&self, id: &RequestId, failure: Failure) {
-        let Some(held) = self.worker.held(self.door) else { return };
-        let Some((index, listener)) = held.listener(self.door) else { return };
-        held.meters(index).unrouted.lane(self.worker.index).exchange(failure.status(), std::time::Duration::ZERO);
+        let Some(held) = self.worker.held(self.door) else {
+            return;
+        };
+        let Some((index, listener)) = held.listener(self.door) else {
+            return;
+        };
+        held.meters(index)
+            .unrouted
+            .lane(self.worker.index)
+            .exchange(failure.status(), std::time::Duration::ZERO);
         if !listener.access_log || held.plan.log.access == plan::Sink::Off {
             return;
         }
@@ -161,11 +178,13 @@ impl Client {
             total: std::time::Duration::ZERO,
             reused: false,
         };
-        self.worker.log.write(&record, held.plan.log.format, &self.worker.shared.log);
+        self.worker
+            .log
+            .write(&record, held.plan.log.format, &self.worker.shared.log);
     }
 
     /// Closes in a way that lets the client read the last answer.
-    async fn linger(&self, down: &mut Conn, seat: Seat) {
+    async fn linger(&self, mut down: Conn, seat: Seat) {
         let clock = &self.worker.clock;
         clock.expire_in(seat, LINGER_MS);
         let flushed = poll_fn(|cx| match down.poll_room(cx) {
@@ -178,7 +197,11 @@ impl Client {
         down.socket().shutdown_write();
         poll_fn(|cx| {
             let gone = down.poll_discard(cx, &mut self.worker.buffers.borrow_mut().receive);
-            if clock.expired(seat) { Poll::Ready(()) } else { gone }
+            if clock.expired(seat) {
+                Poll::Ready(())
+            } else {
+                gone
+            }
         })
         .await;
     }
@@ -198,7 +221,10 @@ enum Waiting {
 
 impl Presence {
     fn new(worker: &Rc<Worker>, cx: &Context<'_>) -> Self {
-        Presence { worker: Rc::clone(worker), seat: worker.clock.sit(cx.waker()) }
+        Presence {
+            worker: Rc::clone(worker),
+            seat: worker.clock.sit(cx.waker()),
+        }
     }
 }
 
@@ -210,5 +236,19 @@ impl Drop for Presence {
             self.worker.meter().panics.add(1);
             self.worker.shared.facts.push(Fact::ConnectionPanicked);
         }
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F: Future>(_serve: impl Fn(Client, Socket) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_stays_small() {
+        // With tokio's task and registration this makes 0.9 KiB; the promise is 1.1 KiB.
+        assert!(size_of_future(Client::serve) <= 512);
     }
 }

@@ -20,7 +20,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use plan::{Address, Progress, Step, Tick};
+use plan::{Progress, Step, Tick};
 use wire::{Blame, Head, RequestEdits, ResponseEdits, Version};
 
 use crate::client::Client;
@@ -45,6 +45,17 @@ pub(crate) enum After {
     Close,
     /// Cut: the answer is incomplete.
     Abort,
+}
+
+impl After {
+    /// After a complete answer.
+    fn of(down: &Conn) -> Self {
+        if down.is_reusable() && down.has_read_all() {
+            After::Next
+        } else {
+            After::Close
+        }
+    }
 }
 
 /// A request on its way.
@@ -123,7 +134,9 @@ struct Story {
 impl Exchange {
     pub(crate) fn new(client: &Client, held: Held, head: Head, seat: Seat, served: u32) -> Self {
         let worker = &client.worker;
-        let (index, listener) = held.listener(client.door).map_or((0, &held.plan.listeners[0]), |found| found);
+        let (index, listener) = held
+            .listener(client.door)
+            .map_or((0, &held.plan.listeners[0]), |found| found);
         let trusted = wire::forwarded::is_trusted(client.peer, &listener.trusted);
         let address = if trusted {
             wire::forwarded::client(client.peer, &listener.trusted, &head)
@@ -161,9 +174,10 @@ impl Exchange {
             None => self.forward(worker, down).await,
         };
         let after = match result {
-            Ok(Sent::Relayed) => self.flush(worker, down).await,
-            Ok(Sent::Reply(answer)) => self.answer(worker, down, answer).await,
-            Err(failure) => self.fail(worker, down, failure).await,
+            Ok(Sent::Relayed) if down.has_backlog() => Box::pin(self.flush(worker, down)).await,
+            Ok(Sent::Relayed) => After::of(down),
+            Ok(Sent::Reply(answer)) => Box::pin(self.answer(worker, down, answer)).await,
+            Err(failure) => Box::pin(self.fail(worker, down, failure)).await,
         };
         self.close_book(worker);
         after
@@ -182,7 +196,11 @@ impl Exchange {
             }
             self.tries += 1;
             self.story.served_by = Some((pool, slot));
-            let result = match self.reach(worker, down, pick).await {
+            let reached = match self.reuse(worker, pick) {
+                Ok(()) => Ok(()),
+                Err(pick) => Box::pin(self.open(worker, down, pick)).await,
+            };
+            let result = match reached {
                 Ok(()) => poll_fn(|cx| self.poll_flow(worker, down, cx)).await,
                 Err(failure) => Err(failure),
             };
@@ -194,69 +212,112 @@ impl Exchange {
     }
 
     fn decide(&mut self, worker: &Worker) -> Step {
-        let now = if self.tries == 0 { self.story.started } else { worker.now() };
+        let now = if self.tries == 0 {
+            self.story.started
+        } else {
+            worker.now()
+        };
         let dice = worker.dice();
-        let Exchange { held, progress, head, client, .. } = self;
+        let Exchange {
+            held,
+            progress,
+            head,
+            client,
+            ..
+        } = self;
         match head {
             Some(head) => held.plan.decide(progress, head, *client, now, dice),
             None => unreachable!("the head leaves the exchange only when it is dropped"),
         }
     }
 
-    /// Gets a connection to the picked backend: an idle one, or a new one.
-    async fn reach(&mut self, worker: &Worker, down: &mut Conn, pick: Pick) -> Result<(), Failure> {
-        let replayable = self.spent().idempotent && matches!(self.head().framing(), wire::Framing::Empty);
+    /// Takes an idle connection to the picked backend; the pick comes back if there is none that is safe enough.
+    fn reuse(&mut self, worker: &Worker, pick: Pick) -> Result<(), Pick> {
+        let replayable =
+            self.head().is_idempotent() && matches!(self.head().framing(), wire::Framing::Empty);
         let mut stale = 0;
-        let now_ms = worker.clock.coarse_ms();
-        let found = worker.upstream.borrow_mut().take(pick.live(), replayable, now_ms, &mut stale);
+        let found = worker.upstream.borrow_mut().take(
+            pick.live(),
+            replayable,
+            worker.clock.coarse_ms(),
+            &mut stale,
+        );
         worker.meter().stale.add(stale);
-        let (conn, reused_ms) = match found {
-            Found::Idle(conn, age_ms) => {
-                worker.meter().reused.add(1);
-                (conn, Some(age_ms))
-            }
-            Found::Nothing => {
-                let begun = worker.now();
-                let (address, connect_ms) = pick.address();
-                let conn = self.open(worker, down, address.clone(), connect_ms).await?;
-                worker.meter().connected.add(1);
-                self.story.connect = Some(since(begun, worker.now()));
-                (conn, None)
-            }
+        let Found::Idle(conn, age_ms) = found else {
+            return Err(pick);
         };
-        self.story.reused = reused_ms.is_some();
-        let sent = if reused_ms.is_some() && self.tries == 1 { self.story.started } else { worker.now() };
-        self.up = Some(Upstream { conn, pick, reused_ms, sent });
-        self.upload = Upload::Unsent;
-        self.phase = Phase::None;
+        worker.meter().reused.add(1);
+        self.story.reused = true;
+        let sent = if self.tries == 1 {
+            self.story.started
+        } else {
+            worker.now()
+        };
+        self.use_upstream(Upstream {
+            conn,
+            pick,
+            reused_ms: Some(age_ms),
+            sent,
+        });
         Ok(())
     }
 
-    /// Connects, within the pool's time and for as long as the client stays.
-    async fn open(&self, worker: &Worker, down: &mut Conn, address: Address, connect_ms: u32) -> Result<Conn, Failure> {
+    /// Connects to the picked backend, within the pool's time and for as long as the client stays.
+    async fn open(&mut self, worker: &Worker, down: &mut Conn, pick: Pick) -> Result<(), Failure> {
+        let begun = worker.now();
+        let (address, connect_ms) = pick.address();
         worker.clock.expire_in(self.seat, connect_ms);
-        let connecting: std::pin::Pin<Box<dyn Future<Output = _>>> = Box::pin(connect(address, worker.descriptor_limit));
-        let mut connecting = pin!(connecting);
-        poll_fn(|cx| {
+        let mut connecting = pin!(connect(address.clone(), worker.descriptor_limit));
+        let watching = self.watching && down.has_read_all();
+        let conn = poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                return Poll::Ready(result.map(Conn::new).map_err(|error| Failure::of_connect(&error)));
+                return Poll::Ready(
+                    result
+                        .map(Conn::new)
+                        .map_err(|error| Failure::of_connect(&error)),
+                );
             }
             if worker.clock.expired(self.seat) {
                 return Poll::Ready(Err(Failure::ConnectTimeout));
             }
-            if down.has_read_all() && self.watching {
-                let buffers = &mut *worker.buffers.borrow_mut();
-                return down.poll_gone(cx, &mut buffers.receive).map(Err);
+            if watching {
+                return down
+                    .poll_gone(cx, &mut worker.buffers.borrow_mut().receive)
+                    .map(Err);
             }
             Poll::Pending
         })
-        .await
+        .await?;
+        worker.meter().connected.add(1);
+        let sent = worker.now();
+        self.story.connect = Some(since(begun, sent));
+        self.story.reused = false;
+        self.use_upstream(Upstream {
+            conn,
+            pick,
+            reused_ms: None,
+            sent,
+        });
+        Ok(())
+    }
+
+    fn use_upstream(&mut self, up: Upstream) {
+        self.up = Some(up);
+        self.upload = Upload::Unsent;
+        self.phase = Phase::None;
     }
 
     // ---- flow: both directions in one poll
 
-    fn poll_flow(&mut self, worker: &Worker, down: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let Some(mut up) = self.up.take() else { return Poll::Ready(Err(Failure::ClosedEarly)) };
+    fn poll_flow(
+        &mut self,
+        worker: &Worker,
+        down: &mut Conn,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(mut up) = self.up.take() else {
+            return Poll::Ready(Err(Failure::ClosedEarly));
+        };
         let buffers = &mut *worker.buffers.borrow_mut();
         let before = self.moved(down);
         let uploaded = self.poll_upload(&mut up.conn, down, buffers, cx);
@@ -293,7 +354,9 @@ impl Exchange {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(_)) => self.upload = Upload::Refused,
                 Poll::Ready(Ok(())) => {
-                    let Poll::Ready(part) = down.poll_body(cx, &mut buffers.receive) else { return Ok(()) };
+                    let Poll::Ready(part) = down.poll_body(cx, &mut buffers.receive) else {
+                        return Ok(());
+                    };
                     let part = part?;
                     self.count_body(&part)?;
                     let trailers = if part.last { down.trailers() } else { None };
@@ -345,7 +408,14 @@ impl Exchange {
             trusted: self.trusted,
             request_id: (!keeps_id).then(|| self.id.as_bytes()),
         };
-        let offered = up.offer_request(cx, &mut buffers.scratch, self.head(), &edits, &part, trailers);
+        let offered = up.offer_request(
+            cx,
+            &mut buffers.scratch,
+            self.head(),
+            &edits,
+            &part,
+            trailers,
+        );
         self.uploaded(part.last, offered.is_ok());
         Ok(())
     }
@@ -375,13 +445,24 @@ impl Exchange {
         buffers: &mut Buffers,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        let Buffers { receive, scratch, pages } = buffers;
+        let Buffers {
+            receive,
+            scratch,
+            pages,
+        } = buffers;
         loop {
             ready!(down.poll_room(cx)).map_err(|_| Failure::ClientGone)?;
-            let piece = ready!(up.conn.poll_piece(cx, receive, pages, &self.listener().rules))?;
+            let piece = ready!(
+                up.conn
+                    .poll_piece(cx, receive, pages, &self.listener().rules)
+            )?;
             let (offered, last) = match piece {
                 Piece::Interim(head) => {
-                    let edits = ResponseEdits { version: Version::Http11, keep_alive: true, framing: wire::Framing::Empty };
+                    let edits = ResponseEdits {
+                        version: Version::Http11,
+                        keep_alive: true,
+                        framing: wire::Framing::Empty,
+                    };
                     let offered = match self.head().version() {
                         Version::Http11 => down.offer_interim(cx, scratch, &head, &edits),
                         Version::Http10 => Ok(()),
@@ -429,7 +510,10 @@ impl Exchange {
 
     /// Bytes that have moved either way, to tell progress from a wake-up.
     fn moved(&self, down: &Conn) -> (u64, usize) {
-        (self.story.bytes_in + self.story.bytes_out, down.backlog_len())
+        (
+            self.story.bytes_in + self.story.bytes_out,
+            down.backlog_len(),
+        )
     }
 
     /// Sets or keeps the deadline of whoever has to move next; true when it has passed.
@@ -449,7 +533,10 @@ impl Exchange {
         }
         let moved = after.0.abs_diff(before.0) + after.1.abs_diff(before.1) as u64;
         let too_slow = match phase {
-            Phase::Body | Phase::Client => self.pace.is_too_slow(phase == self.phase, moved, clock.coarse_ms()),
+            Phase::Body | Phase::Client => {
+                self.pace
+                    .is_too_slow(phase == self.phase, moved, clock.coarse_ms())
+            }
             _ => false,
         };
         self.phase = phase;
@@ -459,7 +546,10 @@ impl Exchange {
 
     fn patience(&self, phase: Phase) -> u32 {
         let listener = self.listener();
-        let route = self.progress.route.and_then(|route| listener.routes.get(route as usize));
+        let route = self
+            .progress
+            .route
+            .and_then(|route| listener.routes.get(route as usize));
         match phase {
             Phase::Body => listener.body_idle_ms,
             Phase::Client | Phase::None => listener.send_idle_ms,
@@ -492,19 +582,32 @@ impl Exchange {
         let Upstream { conn, pick, .. } = up;
         if conn.is_clean() {
             let terms: Terms = pick.terms(conn.announced_keepalive());
-            worker.upstream.borrow_mut().put(pick.live(), conn, terms, worker.clock.coarse_ms());
+            worker
+                .upstream
+                .borrow_mut()
+                .put(pick.live(), conn, terms, worker.clock.coarse_ms());
         }
     }
 
     /// An attempt failed. `Ok`: try again.
-    fn judge(&mut self, worker: &Worker, down: &Conn, failure: Failure, pool: u32, slot: u32) -> Result<(), Failure> {
+    fn judge(
+        &mut self,
+        worker: &Worker,
+        down: &Conn,
+        failure: Failure,
+        pool: u32,
+        slot: u32,
+    ) -> Result<(), Failure> {
         let up = self.up.take();
         let reused_ms = up.as_ref().and_then(|up| up.reused_ms);
         let pick = up.map_or_else(|| Pick::unheld(self.held.clone(), pool, slot), |up| up.pick);
         let was_stale = failure == Failure::ClosedEarly && reused_ms.is_some();
         if was_stale {
             worker.meter().stale.add(1);
-            worker.upstream.borrow_mut().learn(pick.live(), reused_ms.unwrap_or_default());
+            worker
+                .upstream
+                .borrow_mut()
+                .learn(pick.live(), reused_ms.unwrap_or_default());
         } else if matches!(failure.blame(), Blame::Backend) && self.story.status == 0 {
             pick.failed(worker, worker.now(), failure.reason());
         }
@@ -548,17 +651,28 @@ impl Exchange {
         self.story.error = answer.error;
         let keep_alive = down.has_read_all() && self.head().keep_alive() && !self.is_last(worker);
         let mut bytes = Vec::with_capacity(512);
-        answer.render(self.head.as_ref(), self.request_id(), keep_alive, &mut bytes);
+        answer.render(
+            self.head.as_ref(),
+            self.request_id(),
+            keep_alive,
+            &mut bytes,
+        );
         self.story.bytes_out = bytes.len() as u64;
         let sent = poll_fn(|cx| Poll::Ready(down.offer_reply(cx, &bytes, keep_alive))).await;
-        if sent.is_err() { After::Abort } else { self.flush(worker, down).await }
+        if sent.is_err() {
+            After::Abort
+        } else {
+            self.flush(worker, down).await
+        }
     }
 
     /// Waits until the client has taken everything.
     async fn flush(&mut self, worker: &Worker, down: &mut Conn) -> After {
         if down.has_backlog() {
             self.phase = Phase::Client;
-            worker.clock.expire_in(self.seat, self.patience(Phase::Client));
+            worker
+                .clock
+                .expire_in(self.seat, self.patience(Phase::Client));
             let done = poll_fn(|cx| self.poll_flush(worker, down, cx)).await;
             if let Err(failure) = done {
                 self.story.reason = Some(failure.reason());
@@ -566,26 +680,42 @@ impl Exchange {
             }
             self.story.ended = None;
         }
-        if down.is_reusable() && down.has_read_all() { After::Next } else { After::Close }
+        After::of(down)
     }
 
-    fn poll_flush(&mut self, worker: &Worker, down: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_flush(
+        &mut self,
+        worker: &Worker,
+        down: &mut Conn,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
         let before = down.backlog_len();
         if let Poll::Ready(result) = down.poll_room(cx) {
             return Poll::Ready(result.map_err(|_| Failure::ClientGone));
         }
         let moved = before - down.backlog_len();
         if moved > 0 {
-            worker.clock.expire_in(self.seat, self.patience(Phase::Client));
+            worker
+                .clock
+                .expire_in(self.seat, self.patience(Phase::Client));
         }
         let late = worker.clock.expired(self.seat)
-            || self.pace.is_too_slow(true, moved as u64, worker.clock.coarse_ms());
-        if late { Poll::Ready(Err(Failure::ClientSlow)) } else { Poll::Pending }
+            || self
+                .pace
+                .is_too_slow(true, moved as u64, worker.clock.coarse_ms());
+        if late {
+            Poll::Ready(Err(Failure::ClientSlow))
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Counts and logs, and gives the head's page back.
     fn close_book(&mut self, worker: &Worker) {
-        let took = since(self.story.started, self.story.ended.unwrap_or_else(|| worker.now()));
+        let took = since(
+            self.story.started,
+            self.story.ended.unwrap_or_else(|| worker.now()),
+        );
         self.count(worker, took);
         let log = &self.held.plan.log;
         if self.listener().access_log && log.access != plan::Sink::Off {
@@ -598,10 +728,20 @@ impl Exchange {
 
     fn count(&self, worker: &Worker, took: Duration) {
         let meters = self.held.meters(self.listener);
-        let route = self.progress.route.and_then(|route| meters.routes.get(route as usize));
-        route.unwrap_or(&meters.unrouted).lane(worker.index).exchange(self.story.status, took);
+        let route = self
+            .progress
+            .route
+            .and_then(|route| meters.routes.get(route as usize));
+        route
+            .unwrap_or(&meters.unrouted)
+            .lane(worker.index)
+            .exchange(self.story.status, took);
         if let Some((pool, slot)) = self.story.served_by {
-            self.held.record(pool, slot).meter.lane(worker.index).exchange(self.story.status, took);
+            self.held
+                .record(pool, slot)
+                .meter
+                .lane(worker.index)
+                .exchange(self.story.status, took);
         }
         worker.meter().bytes_in.add(self.story.bytes_in);
         worker.meter().bytes_out.add(self.story.bytes_out);
@@ -609,16 +749,26 @@ impl Exchange {
 
     fn log(&self, worker: &Worker, took: Duration) {
         let plan = &self.held.plan;
-        let backend = |pool: u32, slot: u32| &*self.held.pool(pool).pool.backends()[slot as usize].name;
-        let attempts: Vec<_> =
-            self.attempts.iter().map(|(pool, slot, why)| (backend(*pool, *slot), *why)).collect();
-        let route = self.progress.route.map(|route| &*self.listener().routes[route as usize].name);
+        let backend =
+            |pool: u32, slot: u32| &*self.held.pool(pool).pool.backends()[slot as usize].name;
+        let attempts: Vec<_> = self
+            .attempts
+            .iter()
+            .map(|(pool, slot, why)| (backend(*pool, *slot), *why))
+            .collect();
+        let route = self
+            .progress
+            .route
+            .map(|route| &*self.listener().routes[route as usize].name);
         let record = Record {
             id: self.request_id(),
             client: self.client,
             request: self.head.as_ref(),
             route,
-            pool: self.story.served_by.map(|(pool, _)| &*self.held.pool(pool).name),
+            pool: self
+                .story
+                .served_by
+                .map(|(pool, _)| &*self.held.pool(pool).name),
             backend: self.story.served_by.map(|(pool, slot)| backend(pool, slot)),
             attempts: &attempts,
             status: self.story.status,
@@ -631,14 +781,18 @@ impl Exchange {
             total: took,
             reused: self.story.reused,
         };
-        worker.log.write(&record, plan.log.format, &worker.shared.log);
+        worker
+            .log
+            .write(&record, plan.log.format, &worker.shared.log);
     }
 
     // ---- small questions
 
     fn too_large(&self) -> Option<Failure> {
         match (self.head().framing(), self.listener().max_body) {
-            (wire::Framing::Length(length), Some(limit)) if length > limit => Some(Failure::BodyTooLarge),
+            (wire::Framing::Length(length), Some(limit)) if length > limit => {
+                Some(Failure::BodyTooLarge)
+            }
             _ => None,
         }
     }
@@ -663,7 +817,11 @@ impl Exchange {
     }
 
     fn request_id(&self) -> &[u8] {
-        let kept = if self.trusted { self.head().field(b"x-request-id") } else { None };
+        let kept = if self.trusted {
+            self.head().field(b"x-request-id")
+        } else {
+            None
+        };
         kept.unwrap_or(self.id.as_bytes())
     }
 }

@@ -3,10 +3,14 @@
 //! Each host has nine prefixes and a route for the rest, as a busy shared front end would. Three kinds of requests:
 //! spread over all hosts, always the same one (caches warm), and hostile ones that go as deep as they can. No harness:
 //! the figure wanted is a plain mean over many lookups in a fixed, scattered order.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a bench reads the clock"
+)]
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plan::Listener;
 
@@ -16,51 +20,83 @@ const ROUNDS: usize = 5;
 const BAR: f64 = 300.0;
 
 fn main() {
-    println!("{:>8} {:>12} {:>12} {:>12}   ns per lookup, bar {BAR}", "hosts", "scattered", "same", "hostile");
+    println!(
+        "{:>8} {:>10} {:>10} {:>10}   ns per lookup, bar {BAR}",
+        "hosts", "scattered", "same", "hostile"
+    );
     for hosts in [1, 99, 101, 10_000] {
         let plan = compiled(hosts);
         let listener = &plan.listeners[0];
-        let scattered: Vec<(String, String)> = (0..hosts * 10).map(|number| request(number * 7919 % (hosts * 10))).collect();
-        let same = [request(hosts * 5)];
-        let hostile = [(format!("{}shop0.example", "a.".repeat(120)), format!("/products0{}", "/a".repeat(4000)))];
-        let costs = [&scattered[..], &same[..], &hostile[..]].map(|requests| cost(listener, requests));
-        println!("{hosts:>8} {:>12.1} {:>12.1} {:>12.1}", costs[0], costs[1], costs[2]);
+        let scattered = best(|| scattered(listener, hosts));
+        let same = best(|| again(listener, &host(hosts / 2), b"/products5/by-id/4711"));
+        let deep = [b"/products0".to_vec(), b"/a".repeat(4000)].concat();
+        let hostile = best(|| {
+            again(
+                listener,
+                &[&b"a.".repeat(120), &host(0)[..]].concat(),
+                &deep,
+            )
+        });
+        println!("{hosts:>8} {scattered:>10.1} {same:>10.1} {hostile:>10.1}");
     }
 }
 
-/// The best of some rounds: whatever else runs on the machine can only add.
-fn cost(listener: &Listener, requests: &[(String, String)]) -> f64 {
-    let rounds = (0..ROUNDS).map(|_| round(listener, requests));
+/// The best of some rounds, in nanoseconds per lookup: whatever else runs on the machine can only add.
+fn best(round: impl Fn() -> Duration) -> f64 {
+    let rounds = (0..ROUNDS).map(|_| round().as_nanos() as f64 / LOOKUPS as f64);
     rounds.fold(f64::INFINITY, f64::min)
 }
 
-fn round(listener: &Listener, requests: &[(String, String)]) -> f64 {
+/// Every host and path of the table in a scattered order. The request itself is written anew into one place, because a
+/// worker looks up what it has just parsed; the handful of nanoseconds for that is part of the figure.
+fn scattered(listener: &Listener, hosts: usize) -> Duration {
+    let mut host = host(0);
+    let mut path = *b"/products0/by-id/4711";
     let mut found = 0u64;
     let start = Instant::now();
-    for (host, path) in requests.iter().cycle().take(LOOKUPS) {
-        let route = listener.find(black_box(host.as_bytes()), black_box(path.as_bytes()));
-        found += u64::from(route.is_some());
+    for number in 0..LOOKUPS {
+        write_number(&mut host, number * 7919 % hosts);
+        path[9] = b'0' + (number % 10) as u8;
+        found += u64::from(listener.find(black_box(&host), black_box(&path)).is_some());
     }
     let spent = start.elapsed();
-    black_box(found);
-    spent.as_nanos() as f64 / LOOKUPS as f64
+    assert_eq!(found, LOOKUPS as u64);
+    spent
 }
 
-fn request(number: usize) -> (String, String) {
-    let (host, part) = (number / 10, number % 10);
-    (format!("shop{host}.example"), format!("/products{part}/by-id/{number}"))
+fn again(listener: &Listener, host: &[u8], path: &[u8]) -> Duration {
+    let start = Instant::now();
+    for _ in 0..LOOKUPS {
+        black_box(listener.find(black_box(host), black_box(path)));
+    }
+    start.elapsed()
+}
+
+fn host(number: usize) -> [u8; 17] {
+    let mut host = *b"shop00000.example";
+    write_number(&mut host, number);
+    host
+}
+
+fn write_number(host: &mut [u8; 17], mut number: usize) {
+    for digit in host[4..9].iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 fn compiled(hosts: usize) -> plan::Plan {
-    let mut draft: serde_json::Value = serde_json::from_str(include_str!("../tests/drafts/base.json")).expect("a draft");
-    let routes = draft["listeners"]["web"]["routes"].as_array_mut().expect("a list");
+    let mut draft: serde_json::Value =
+        serde_json::from_str(include_str!("../tests/drafts/base.json")).expect("a draft");
+    let routes = draft["listeners"]["web"]["routes"]
+        .as_array_mut()
+        .expect("a list");
     let any = routes.remove(0);
     for number in 0..hosts * 10 {
-        let (host, part) = (number / 10, number % 10);
         let mut route = any.clone();
-        route["match"]["host"] = format!("shop{host}.example").into();
-        if part < 9 {
-            route["match"]["path"] = format!("/products{part}/").into();
+        route["match"]["host"] = String::from_utf8_lossy(&host(number / 10)).into();
+        if number % 10 < 9 {
+            route["match"]["path"] = format!("/products{}/", number % 10).into();
         }
         routes.push(route);
     }

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 const LONGEST_SOCKET_PATH: usize = 107;
 /// The first descriptor after standard input, output and error.
 const FIRST_INHERITED: i32 = 3;
+const BINDS: &str = "`:8080`, `127.0.0.1:8080`, `[::]:8080`, `unix:/run/x.sock` or `fd:3`";
+const ADDRESSES: &str = "`10.0.0.1:9001`, `[2001:db8::1]:9001` or `unix:/run/x.sock`";
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,9 +56,7 @@ impl Bind {
                 only_v6: false,
             });
         }
-        let address = socket_address(written).map_err(|problem| {
-            format!("{problem}; expected `:8080`, `127.0.0.1:8080`, `[::]:8080`, `unix:/run/x.sock` or `fd:3`")
-        })?;
+        let address = socket_address(written, BINDS)?;
         Ok(Bind::Tcp {
             address,
             only_v6: true,
@@ -107,11 +107,7 @@ impl Address {
         if let Some(path) = written.strip_prefix("unix:") {
             return socket_path(written, path).map(Address::Unix);
         }
-        let address = socket_address(written).map_err(|problem| {
-            format!(
-                "{problem}; expected `10.0.0.1:9001`, `[2001:db8::1]:9001` or `unix:/run/x.sock`"
-            )
-        })?;
+        let address = socket_address(written, ADDRESSES)?;
         if address.port() == 0 {
             return Err(format!(
                 "`{written}` has port 0, where nothing can be reached; write the backend's port"
@@ -130,7 +126,8 @@ impl fmt::Display for Address {
     }
 }
 
-fn socket_address(written: &str) -> Result<SocketAddr, String> {
+/// Where it is not plain what was meant, the message ends in `examples`.
+fn socket_address(written: &str, examples: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = written.parse() {
         return Ok(address);
     }
@@ -141,15 +138,15 @@ fn socket_address(written: &str) -> Result<SocketAddr, String> {
         ));
     }
     let Some((host, port)) = written.rsplit_once(':') else {
-        return Err(format!("`{written}` is not an address with a port"));
+        return Err(format!(
+            "`{written}` is not an address with a port; expected {examples}"
+        ));
     };
     port_number(written, port)?;
-    match host.parse::<Ipv6Addr>() {
-        Ok(ip) => Err(format!(
-            "`{written}` needs brackets around its IPv6 address: `[{ip}]:{port}`"
-        )),
-        Err(_) => Err(format!("`{written}` does not start with an IP address")),
-    }
+    Err(match host.parse::<Ipv6Addr>() {
+        Ok(_) => format!("`{written}` needs brackets: write `[{host}]:{port}`"),
+        Err(_) => format!("`{written}` does not start with an IP address; expected {examples}"),
+    })
 }
 
 fn port_number(written: &str, port: &str) -> Result<u16, String> {
@@ -248,7 +245,8 @@ mod tests {
             ("8080", "is not an address with a port"),
             ("127.0.0.1", "`127.0.0.1:8080`"),
             ("::1", "`[::1]:8080`"),
-            ("2001:db8::1:80000", "a port is a number up to 65535"),
+            ("::1:80000", "a port is a number up to 65535"),
+            ("1:2:3:4:5:6:7:8:80", "`[1:2:3:4:5:6:7:8]:80`"),
             ("localhost:80", "does not start with an IP address"),
             (":http", "a port is a number up to 65535"),
             (":+80", "a port is a number up to 65535"),

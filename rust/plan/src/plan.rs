@@ -90,11 +90,6 @@ impl Listener {
     pub fn find(&self, host: &[u8], path: &[u8]) -> Option<u32> {
         self.router.find(host, path)
     }
-
-    /// Routes that can never match, each with the earlier route that takes all of its requests.
-    pub fn shadowed(&self) -> Vec<(u32, u32)> {
-        self.router.shadowed()
-    }
 }
 
 /// Where the requests go that one `match` of the file catches.

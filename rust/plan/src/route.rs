@@ -34,7 +34,6 @@ pub(crate) struct Router {
     /// The set of routes for any host.
     any: Option<Set>,
     paths: Trie,
-    shadowed: Vec<(u32, u32)>,
 }
 
 /// The routes of one host pattern.
@@ -72,16 +71,13 @@ impl Router {
         }
         let mut tree = Trie::default();
         let root = tree.grow(hosts);
-        let mut router = Router {
+        Router {
             hosts: tree,
             root,
             sets,
             any,
             paths,
-            shadowed: Vec::new(),
-        };
-        router.shadowed = router.find_shadowed(patterns);
-        router
+        }
     }
 
     /// The lowest position that matches.
@@ -109,56 +105,6 @@ impl Router {
         let mut best = best.min(set.any);
         self.paths
             .at_or_above(set.root, path, b'/', |position| best = best.min(position));
-        best
-    }
-
-    /// Routes that can never match, each with the first route that takes all of its requests.
-    pub(crate) fn shadowed(&self) -> Vec<(u32, u32)> {
-        self.shadowed.clone()
-    }
-
-    fn find_shadowed(&self, patterns: &[Pattern]) -> Vec<(u32, u32)> {
-        let covered = patterns.iter().map(|pattern| self.covering(pattern));
-        (0u32..)
-            .zip(covered)
-            .filter(|(position, by)| by < position)
-            .collect()
-    }
-
-    /// The lowest position of a pattern that matches whatever `pattern` does (itself, if no other).
-    fn covering(&self, pattern: &Pattern) -> u32 {
-        let mut best = NONE;
-        let mut covers = |id: u32| {
-            if let Some(set) = self.sets.get(id as usize) {
-                best = best.min(self.covering_in(set, &pattern.path));
-            }
-        };
-        let mut buffer = [0; LONGEST_HOST];
-        match &pattern.host {
-            HostPattern::Any => {}
-            HostPattern::Exact(name) => {
-                self.hosts
-                    .at_or_above(self.root, reversed(name, &mut buffer), b'.', &mut covers);
-            }
-            HostPattern::Below(name) => {
-                self.hosts
-                    .covering(self.root, reversed(name, &mut buffer), b'.', &mut covers);
-            }
-        }
-        match &self.any {
-            Some(set) => best.min(self.covering_in(set, &pattern.path)),
-            None => best,
-        }
-    }
-
-    fn covering_in(&self, set: &Set, path: &PathPattern) -> u32 {
-        let mut best = set.any;
-        let lower = |position: u32| best = best.min(position);
-        match path {
-            PathPattern::Any => {}
-            PathPattern::Exact(path) => self.paths.at_or_above(set.root, path, b'/', lower),
-            PathPattern::Prefix(path) => self.paths.covering(set.root, path, b'/', lower),
-        }
         best
     }
 }

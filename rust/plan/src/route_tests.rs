@@ -108,17 +108,6 @@ proptest! {
             prop_assert_eq!(found, first_match(&patterns, host, path), "{} {}", host, path);
         }
     }
-
-    #[test]
-    fn a_shadowed_route_never_matches(patterns in patterns(), requests in prop::collection::vec(request(), 20)) {
-        for (route, by) in Router::new(&patterns).shadowed() {
-            prop_assert!(by < route);
-            for (host, path) in &requests {
-                let (late, early) = (&patterns[route as usize], &patterns[by as usize]);
-                prop_assert!(!matches(late, host, path) || matches(early, host, path), "{} {}", host, path);
-            }
-        }
-    }
 }
 
 /// The same rules with one host and with very many, each with ten paths.
@@ -169,7 +158,6 @@ fn file_order_beats_exactness() {
     assert_eq!(router.find(b"shop.example", b"/a/b"), Some(0));
     assert_eq!(router.find(b"shop.example", b"/x"), Some(2));
     assert_eq!(router.find(b"", b"/a/b"), Some(2));
-    assert_eq!(router.shadowed(), [(1, 0), (3, 2)]);
 }
 
 #[test]

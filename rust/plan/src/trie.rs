@@ -103,15 +103,6 @@ impl Trie {
         });
     }
 
-    /// Calls `found` with the value of every entry whose `below` takes in all that lies below `key`.
-    pub(crate) fn covering(&self, root: u32, key: &[u8], border: u8, mut found: impl FnMut(u32)) {
-        self.walk(root, key, |node, rest| {
-            if rest.first().is_none_or(|next| *next == border) {
-                found(node.below);
-            }
-        });
-    }
-
     /// Visits the nodes on the way to `key`, each with what is left of it.
     #[inline]
     fn walk<'k>(&self, root: u32, key: &'k [u8], mut visit: impl FnMut(&Node, &'k [u8])) {
@@ -207,14 +198,5 @@ mod tests {
         let (trie, root) = tree(&[]);
         assert_eq!(found(&trie, root, ""), [0; 0]);
         assert_eq!(found(&trie, root, "/another/tree"), [0; 0]);
-    }
-
-    #[test]
-    fn covering_asks_for_all_below() {
-        let (trie, root) = tree(&[("/a", 1, 1), ("/a/b", 2, NONE), ("/a/b/c", NONE, 3)]);
-        let mut values = Vec::new();
-        trie.covering(root, b"/a/b/c", b'/', |value| values.push(value));
-        values.retain(|value| *value != NONE);
-        assert_eq!(values, [1, 3]);
     }
 }

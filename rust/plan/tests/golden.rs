@@ -92,9 +92,6 @@ fn show_listener(out: &mut String, plan: &Plan, listener: &Listener) {
         )
         .unwrap();
     }
-    for (route, by) in listener.shadowed() {
-        writeln!(out, "  route {route} is shadowed by {by}").unwrap();
-    }
 }
 
 fn show_pool(out: &mut String, pool: &PoolPlan) {

@@ -126,6 +126,7 @@ pub enum Rule {
     BadChunkEnd,
     TooManyTrailers,
     TrailersTooLarge,
+    IncompleteHead,
     IncompleteBody,
     UnrequestedSwitch,
     BadStatus,
@@ -188,6 +189,7 @@ impl Rule {
             Self::TrailersTooLarge => {
                 ("trailers-too-large", 400, "Trailers are larger than 8 KiB.")
             }
+            Self::IncompleteHead => ("incomplete-head", 400, "The connection ended before the head did."),
             Self::IncompleteBody => ("incomplete-body", 400, "The connection ended before the body did."),
             Self::UnrequestedSwitch => ("unrequested-switch", 400, "Nobody asked to switch protocols."),
             Self::BadStatus => ("bad-status", 400, "A status must be between 100 and 599."),

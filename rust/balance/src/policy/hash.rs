@@ -1,18 +1,21 @@
 //! Hashing: a key always finds the same backend, and when backends come or go only their keys move.
 //!
-//! Maglev (Eisenbud et al., NSDI 2016, section 3.4): a table of 65,537 slots (a prime). Each backend has a permutation of
-//! all slots of its own, made from its name alone; in turn, each takes the next free slot of its permutation until none
-//! is left. Shares are even to within a slot or so, a look-up is one load, and a table with one backend less is almost
-//! the same table. Turns go by weight, in the order of round robin's schedule; members are sorted by name first, so
-//! neither the order of the file nor the process changes the table, and two pylb agree on it.
+//! Maglev (Eisenbud et al., NSDI 2016, section 3.4): a table of 65,537 slots, and for each backend an order of its own in
+//! which it wants them, made from its name alone. In turn, each takes the first slot it wants that is still free, until
+//! none is left. Shares are even to within a slot or so, a look-up is one load, and a table with one backend less is
+//! almost the same table. Turns go by weight, in the order of round robin's schedule; members are sorted by name first,
+//! so neither the order of the file nor the process changes the table, and two pylb agree on it.
 //!
-//! A backend that is down keeps its slots, so nobody else's keys move: each of its keys walks on, from slot to slot of a
-//! sequence of its own, to the first that can be used, and returns when the backend does. (The neighbouring slots would
-//! be cheaper and are not good enough: they repeat the strides of the permutations, and some backend got 11 % more than
-//! its part of the load.) After a long walk the rest of the tier is asked directly, by weighted rendezvous hashing
-//! (Schindelhauer, Schomaker, SPAA 2005), which is as steady but looks at every backend.
+//! The paper makes the orders from strides (`offset + n * skip`). Ours are random draws, because strides of two backends
+//! may happen to be related: over 2,000 sets of five names, removing one moved up to 3.5 % of the others' keys with
+//! strides and up to 0.4 % with draws (0.1 and 0.2 % on average), for 5 ms to fill a table instead of 2. Neighbouring
+//! slots are then unrelated too, which the next paragraph needs: with strides some backend inherited 11 % too much.
+//!
+//! A backend that is down keeps its slots, so nobody else's keys move: its own walk on to the next slot whose backend
+//! can be used, and return when it does. After a long walk the rest of the tier is asked directly, by weighted
+//! rendezvous hashing (Schindelhauer, Schomaker, SPAA 2005), which is as steady but looks at every backend.
 
-use super::random::{mix, scale};
+use super::random::{Dice, mix, scale};
 use super::schedule;
 use crate::Backend;
 use crate::tier::View;
@@ -20,11 +23,8 @@ use crate::tier::View;
 /// Slots of the table.
 const SLOTS: usize = 65_537;
 
-/// Steps before the tier is asked directly; with half of it out, one key in 2^32 gets there.
-const MOST_STEPS: usize = 32;
-
-/// Keeps zero from being its own successor.
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Steps to the next slots before the tier is asked directly; with half of it out, one walk in 2^64 gets there.
+const MOST_STEPS: usize = 64;
 
 /// The look-up table of one tier.
 #[derive(Debug)]
@@ -38,13 +38,9 @@ pub(super) fn pick(view: &mut View, key: u64) -> Option<u32> {
         return None;
     }
     let key = mix(key);
-    // The first place of every key comes without a second mixing.
-    let places = std::iter::successors(Some(key), |&place| Some(mix(place.wrapping_add(STEP))));
-    let mut slots = places
-        .take(MOST_STEPS)
-        .map(|place| table[scale(place, SLOTS as u64) as usize]);
-    slots
-        .find(|&slot| view.is_free(slot) && view.take(slot))
+    let start = scale(key, SLOTS as u64) as usize;
+    let mut near = (start..start + MOST_STEPS).map(|place| table[place % SLOTS]);
+    near.find(|&slot| view.is_free(slot) && view.take(slot))
         .or_else(|| rendezvous(view, key))
 }
 
@@ -94,39 +90,20 @@ const FREE: u32 = u32::MAX;
 
 fn fill(turns: &[u32], backends: &[Backend]) -> Box<[u32]> {
     let mut table = vec![FREE; SLOTS].into_boxed_slice();
-    let mut walks: Vec<Walk> = backends
+    let wishes = backends
         .iter()
-        .map(|backend| Walk::new(&backend.name))
-        .collect();
+        .map(|backend| Dice::new(name_hash(&backend.name)));
+    let mut wishes: Vec<Dice> = wishes.collect();
     for &member in turns.iter().cycle().take(SLOTS) {
-        let walk = &mut walks[member as usize];
-        while table[walk.place] != FREE {
-            walk.step();
+        let wish = &mut wishes[member as usize];
+        let mut place = wish.below(SLOTS as u64) as usize;
+        // A slot of its own that it draws once more is taken like any other: draw again.
+        while table[place] != FREE {
+            place = wish.below(SLOTS as u64) as usize;
         }
-        table[walk.place] = member;
+        table[place] = member;
     }
     table
-}
-
-/// A permutation of all slots: from one place on in equal strides, which meets all of them because their number is prime.
-struct Walk {
-    place: usize,
-    stride: usize,
-}
-
-impl Walk {
-    fn new(name: &str) -> Self {
-        let hash = name_hash(name);
-        let stride = scale(mix(!hash), SLOTS as u64 - 1) as usize + 1;
-        Walk {
-            place: scale(hash, SLOTS as u64) as usize,
-            stride,
-        }
-    }
-
-    fn step(&mut self) {
-        self.place = (self.place + self.stride) % SLOTS;
-    }
 }
 
 /// FNV-1a, spread out. Not keyed: names are the operator's, and all pylb must agree.

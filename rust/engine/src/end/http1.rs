@@ -94,13 +94,19 @@ impl Conn {
         let parse = |bytes: &[u8], scanned: &mut usize, pages: &mut Pages| {
             wire::parse_request(bytes, scanned, rules, pages)
         };
-        let Some((head, rest)) = ready!(self.poll_head(cx, receive, pages, Failure::ClientGone, parse))? else {
+        let Some((head, rest)) =
+            ready!(self.poll_head(cx, receive, pages, Failure::ClientGone, parse))?
+        else {
             return Poll::Ready(Ok(None));
         };
         self.ahead.extend(&receive[rest]);
         self.reader = BodyReader::new(head.framing());
         self.reusable = head.keep_alive();
-        self.reading = if self.reader.is_done() { Reading::Done } else { Reading::Body };
+        self.reading = if self.reader.is_done() {
+            Reading::Done
+        } else {
+            Reading::Body
+        };
         self.writing = Writing::Head;
         Poll::Ready(Ok(Some(head)))
     }
@@ -145,7 +151,12 @@ impl Conn {
     }
 
     /// Sends a whole answer of pylb's own, already rendered.
-    pub(crate) fn offer_reply(&mut self, cx: &mut Context<'_>, bytes: &[u8], keep_alive: bool) -> io::Result<()> {
+    pub(crate) fn offer_reply(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        keep_alive: bool,
+    ) -> io::Result<()> {
         self.reusable &= keep_alive;
         self.writing = Writing::Done;
         self.push(cx, &[IoSlice::new(bytes)])
@@ -202,13 +213,17 @@ impl Conn {
         rules: &Rules,
     ) -> Poll<Result<Piece<'s>, Failure>> {
         if self.reading != Reading::Head {
-            return self.poll_part(cx, receive, Failure::Truncated).map_ok(Piece::Body);
+            return self
+                .poll_part(cx, receive, Failure::Truncated)
+                .map_ok(Piece::Body);
         }
         let to_head = self.to_head;
         let parse = |bytes: &[u8], scanned: &mut usize, pages: &mut Pages| {
             wire::parse_response(bytes, scanned, to_head, rules, pages)
         };
-        let Some((head, rest)) = ready!(self.poll_head(cx, receive, pages, Failure::ClosedEarly, parse))? else {
+        let Some((head, rest)) =
+            ready!(self.poll_head(cx, receive, pages, Failure::ClosedEarly, parse))?
+        else {
             return Poll::Ready(Err(Failure::ClosedEarly));
         };
         if head.is_interim() {
@@ -221,7 +236,9 @@ impl Conn {
         }
         self.reader = BodyReader::new(head.framing());
         self.reusable &= head.keep_alive() && !matches!(head.framing(), Framing::UntilClose);
-        self.announced_ms = head.keep_alive_timeout().map(|seconds| seconds.saturating_sub(1).saturating_mul(1_000));
+        self.announced_ms = head
+            .keep_alive_timeout()
+            .map(|seconds| seconds.saturating_sub(1).saturating_mul(1_000));
         self.reading = Reading::Body;
         let part = if self.reader.is_done() {
             self.ahead.extend(&receive[rest]);
@@ -267,7 +284,10 @@ impl Conn {
     /// Ready when the socket has taken everything; the only place where back-pressure exists.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.backlog.is_empty() {
-            let count = ready!(self.socket.poll_write(cx, &[IoSlice::new(self.backlog.rest())]))?;
+            let count = ready!(
+                self.socket
+                    .poll_write(cx, &[IoSlice::new(self.backlog.rest())])
+            )?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -341,7 +361,9 @@ impl Conn {
             }
             let count = match ready!(self.socket.poll_read(cx, receive)) {
                 Ok(0) if self.ahead.is_empty() => return Poll::Ready(Ok(None)),
-                Ok(0) if cut == Failure::ClosedEarly => return Poll::Ready(Err(Failure::Truncated)),
+                Ok(0) if cut == Failure::ClosedEarly => {
+                    return Poll::Ready(Err(Failure::Truncated));
+                }
                 Ok(0) | Err(_) => return Poll::Ready(Err(cut)),
                 Ok(count) => count,
             };
@@ -382,15 +404,25 @@ impl Conn {
             }
             let taken = self.take(receive, 0..count)?;
             if taken.last || !taken.data.is_empty() {
-                return Poll::Ready(Ok(Part { data: &receive[taken.data], last: taken.last }));
+                return Poll::Ready(Ok(Part {
+                    data: &receive[taken.data],
+                    last: taken.last,
+                }));
             }
         }
     }
 
-    fn take_part<'s>(&mut self, receive: &'s mut [u8], at: Range<usize>) -> Result<Part<'s>, Failure> {
+    fn take_part<'s>(
+        &mut self,
+        receive: &'s mut [u8],
+        at: Range<usize>,
+    ) -> Result<Part<'s>, Failure> {
         let start = at.start;
         let taken = self.take(receive, at)?;
-        Ok(Part { data: &receive[start + taken.data.start..start + taken.data.end], last: taken.last })
+        Ok(Part {
+            data: &receive[start + taken.data.start..start + taken.data.end],
+            last: taken.last,
+        })
     }
 
     /// Feeds bytes to the body reader; what lies beyond the message goes back to `ahead`.
@@ -436,9 +468,17 @@ impl Conn {
         if part.data.len() <= GATHER {
             scratch.extend_from_slice(part.data);
             scratch.extend_from_slice(tail.bytes());
-            return if scratch.is_empty() { Ok(()) } else { self.push(cx, &[IoSlice::new(scratch)]) };
+            return if scratch.is_empty() {
+                Ok(())
+            } else {
+                self.push(cx, &[IoSlice::new(scratch)])
+            };
         }
-        let slices = [IoSlice::new(scratch), IoSlice::new(part.data), IoSlice::new(tail.bytes())];
+        let slices = [
+            IoSlice::new(scratch),
+            IoSlice::new(part.data),
+            IoSlice::new(tail.bytes()),
+        ];
         match (scratch.is_empty(), tail.bytes().is_empty()) {
             (true, true) => self.push(cx, &slices[1..2]),
             (true, false) => self.push(cx, &slices[1..]),

@@ -40,7 +40,11 @@ const STALE_S: f64 = 3.0;
 /// What the side thread is told.
 pub(crate) enum Order {
     /// Answer on this socket from now on.
-    Listen { bind: Bind, socket: Arc<OwnedFd>, kind: Kind },
+    Listen {
+        bind: Bind,
+        socket: Arc<OwnedFd>,
+        kind: Kind,
+    },
     /// Close it.
     Retire(Bind),
     /// Write the log to where this plan says.
@@ -53,12 +57,17 @@ pub(crate) enum Order {
 
 /// Runs until told to stop. The body of the thread.
 pub(crate) fn run(shared: Arc<Shared>, inbox: UnboundedReceiver<Order>) {
-    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+    match Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+    {
         Ok(runtime) => {
             runtime.block_on(root(shared, inbox));
             runtime.shutdown_background();
         }
-        Err(error) => shared.facts.push(Fact::LogFailed { why: format!("no runtime: {error}") }),
+        Err(error) => shared.facts.push(Fact::LogFailed {
+            why: format!("no runtime: {error}"),
+        }),
     }
 }
 
@@ -70,7 +79,12 @@ async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
     while let Some(order) = inbox.recv().await {
         match order {
             Order::Listen { bind, socket, kind } => {
-                let door = tokio::task::spawn_local(accept(Arc::clone(&shared), Rc::clone(&buffers), socket, kind));
+                let door = tokio::task::spawn_local(accept(
+                    Arc::clone(&shared),
+                    Rc::clone(&buffers),
+                    socket,
+                    kind,
+                ));
                 doors.insert(bind, door);
             }
             Order::Retire(bind) => {
@@ -99,8 +113,11 @@ async fn write_log(shared: Arc<Shared>, log: Arc<Mutex<Writer>>) {
 async fn drain_log(shared: &Arc<Shared>, log: &Arc<Mutex<Writer>>) {
     while let Some(batch) = shared.log.full.pop() {
         let writer = Arc::clone(log);
-        let written = tokio::task::spawn_blocking(move || (lock(&writer).write(&batch.bytes), batch)).await;
-        let Ok((result, mut batch)) = written else { return };
+        let written =
+            tokio::task::spawn_blocking(move || (lock(&writer).write(&batch.bytes), batch)).await;
+        let Ok((result, mut batch)) = written else {
+            return;
+        };
         if let Some(why) = result {
             shared.facts.push(Fact::LogFailed { why });
         }
@@ -137,10 +154,16 @@ impl Writer {
         self.reported = false;
         self.file = None;
         if let Some(Sink::File(path)) = &self.sink {
-            match std::fs::OpenOptions::new().append(true).create(true).open(path) {
+            match std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(path)
+            {
                 Ok(file) => self.file = Some(file),
                 Err(error) => {
-                    shared.facts.push(Fact::LogFailed { why: format!("{}: {error}", path.display()) });
+                    shared.facts.push(Fact::LogFailed {
+                        why: format!("{}: {error}", path.display()),
+                    });
                     self.reported = true;
                 }
             }
@@ -151,7 +174,9 @@ impl Writer {
     fn write(&mut self, bytes: &[u8]) -> Option<String> {
         let result = match (&self.sink, &mut self.file) {
             (Some(Sink::File(_)), Some(file)) => file.write_all(bytes),
-            (Some(Sink::Stdout), _) => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+            (Some(Sink::Stdout), _) => io::stdout()
+                .write_all(bytes)
+                .and_then(|()| io::stdout().flush()),
             (Some(Sink::Stderr), _) => io::stderr().write_all(bytes),
             _ => Ok(()),
         };
@@ -167,11 +192,20 @@ impl Writer {
 
 // ---- the metrics listener
 
-async fn accept(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Arc<OwnedFd>, kind: Kind) {
-    let Ok(listener) = register(socket) else { return };
+async fn accept(
+    shared: Arc<Shared>,
+    buffers: Rc<RefCell<Buffers>>,
+    socket: Arc<OwnedFd>,
+    kind: Kind,
+) {
+    let Ok(listener) = register(socket) else {
+        return;
+    };
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
     loop {
-        let Ok(mut ready) = listener.readable().await else { return };
+        let Ok(mut ready) = listener.readable().await else {
+            return;
+        };
         match rustix::net::accept_with(&**listener.get_ref(), flags) {
             Ok(client) => {
                 let socket = match kind {
@@ -179,7 +213,11 @@ async fn accept(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Arc<
                     Kind::Unix => UnixStream::from_std(client.into()).map(Socket::Unix),
                 };
                 if let Ok(socket) = socket {
-                    tokio::task::spawn_local(serve(Arc::clone(&shared), Rc::clone(&buffers), socket));
+                    tokio::task::spawn_local(serve(
+                        Arc::clone(&shared),
+                        Rc::clone(&buffers),
+                        socket,
+                    ));
                 }
             }
             Err(rustix::io::Errno::AGAIN) => ready.clear_ready(),
@@ -193,7 +231,9 @@ async fn serve(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Socke
     let rules = Rules::default();
     loop {
         let next = poll_fn(|cx| conn.poll_request(cx, &mut buffers.borrow_mut(), &rules));
-        let Ok(Ok(Some(head))) = timeout(PATIENCE, next).await else { return };
+        let Ok(Ok(Some(head))) = timeout(PATIENCE, next).await else {
+            return;
+        };
         let keep_alive = head.keep_alive() && conn.has_read_all();
         let bytes = answer(&shared, &head, keep_alive);
         buffers.borrow_mut().pages.give(head.into_page());
@@ -208,17 +248,29 @@ async fn serve(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Socke
 fn answer(shared: &Shared, head: &Head, keep_alive: bool) -> Vec<u8> {
     let plain = "text/plain; charset=utf-8";
     let (status, kind, body) = match (head.method(), head.path()) {
-        (Method::Get | Method::Head, b"/metrics") => ("200 OK", metrics::CONTENT_TYPE, metrics::render(shared)),
+        (Method::Get | Method::Head, b"/metrics") => {
+            ("200 OK", metrics::CONTENT_TYPE, metrics::render(shared))
+        }
         (Method::Get | Method::Head, b"/healthz") => ("200 OK", plain, "ok\n".to_owned()),
         (Method::Get | Method::Head, b"/readyz") => readiness(shared),
-        (Method::Get | Method::Head, _) => {
-            ("404 Not Found", plain, "Here are /metrics, /healthz and /readyz.\n".to_owned())
-        }
+        (Method::Get | Method::Head, _) => (
+            "404 Not Found",
+            plain,
+            "Here are /metrics, /healthz and /readyz.\n".to_owned(),
+        ),
         _ => ("405 Method Not Allowed", plain, "Use GET.\n".to_owned()),
     };
-    let connection = if keep_alive { "" } else { "connection: close\r\n" };
+    let connection = if keep_alive {
+        ""
+    } else {
+        "connection: close\r\n"
+    };
     let length = body.len();
-    let content = if head.method() == Method::Head { "" } else { &*body };
+    let content = if head.method() == Method::Head {
+        ""
+    } else {
+        &*body
+    };
     format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{connection}\r\n{content}").into_bytes()
 }
 
@@ -230,7 +282,11 @@ fn readiness(shared: &Shared) -> (&'static str, &'static str, String) {
     } else if shared.draining.load(Ordering::Relaxed) {
         ("503 Service Unavailable", plain, "draining\n".to_owned())
     } else if silence > STALE_S {
-        ("200 OK", plain, format!("ready, stale: no sign of life from Python for {silence:.0} s\n"))
+        (
+            "200 OK",
+            plain,
+            format!("ready, stale: no sign of life from Python for {silence:.0} s\n"),
+        )
     } else {
         ("200 OK", plain, "ready\n".to_owned())
     }

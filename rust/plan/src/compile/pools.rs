@@ -17,7 +17,8 @@ use crate::plan::{Plan, PoolPlan};
 
 /// Attempts in all for a request that may be retried.
 const TRIES: u32 = 3;
-const LARGEST_WEIGHT: u64 = 1000;
+/// Shares finer than a turn of a schedule would be rounded anyway.
+const LARGEST_WEIGHT: u64 = 65_536;
 /// A schedule has at most 65,536 turns, and each backend needs one.
 const MOST_BACKENDS: usize = 4096;
 const MOST_IDLE: u64 = 65_536;
@@ -82,7 +83,7 @@ fn pool(
         name: name.into(),
         pool: Pool::new(
             policy,
-            before.backends(name, draft),
+            before.backends(name, draft, &addresses),
             Arc::clone(&shared),
             passive,
         ),
@@ -208,7 +209,10 @@ fn addresses(at: &At<'_>, drafts: &[BackendDraft], errors: &mut Errors) -> Vec<A
 
 fn check_weight(at: &At<'_>, weight: u64, errors: &mut Errors) {
     if weight == 0 {
-        errors.add(at, "a backend of weight 0 gets nothing; leave it out, or empty it with `pylb drain`");
+        errors.add(
+            at,
+            "a backend of weight 0 gets nothing; leave it out, or empty it with `pylb drain`",
+        );
     } else {
         within(at, weight, 1, LARGEST_WEIGHT, errors);
     }
@@ -246,34 +250,54 @@ impl<'p> Before<'p> {
             .unwrap_or_default()
     }
 
-    /// The backends of a draft without mistakes.
-    fn backends(&mut self, pool: &str, draft: &PoolDraft) -> Vec<Backend> {
+    /// The backends of a draft without mistakes, parallel to their addresses.
+    fn backends(&mut self, pool: &str, draft: &PoolDraft, addresses: &[Address]) -> Vec<Backend> {
         let known = self
             .pools
             .get(pool)
-            .map(|pool| pool.pool.backends())
+            .map(|pool| by_name(pool))
             .unwrap_or_default();
-        let known: HashMap<&str, &Arc<Live>> = known
-            .iter()
-            .map(|backend| (&*backend.name, &backend.live))
-            .collect();
-        let mut compile = |draft_backend: &BackendDraft| Backend {
-            name: draft_backend.name.as_str().into(),
-            weight: draft_backend.weight as u32,
-            backup: draft_backend.backup,
+        let together = draft.backends.iter().zip(addresses);
+        let compile = together.map(|(backend, address)| Backend {
+            name: backend.name.as_str().into(),
+            weight: backend.weight as u32,
+            backup: backend.backup,
             max_in_flight: None,
-            live: match known.get(draft_backend.name.as_str()) {
-                Some(live) => Arc::clone(live),
-                None => self.newcomer(draft.checked),
-            },
-        };
-        draft.backends.iter().map(&mut compile).collect()
+            live: self.live(
+                known.get(backend.name.as_str()).copied(),
+                address,
+                draft.checked,
+            ),
+        });
+        compile.collect()
     }
 
-    fn newcomer(&mut self, checked: bool) -> Arc<Live> {
+    /// A name that moved to another address is another server: it gets an id of its own, so that nobody takes an idle
+    /// connection to the old one for it. What the checker and the operator said of the name stays, because they will
+    /// not say it again.
+    fn live(&mut self, known: Option<Known<'_>>, address: &Address, checked: bool) -> Arc<Live> {
+        match known {
+            Some((live, before)) if before == address => return Arc::clone(live),
+            _ => {}
+        }
         let live = Live::new(self.next_id);
         self.next_id += 1;
-        live.set_health(if checked { Health::Pending } else { Health::Up });
+        live.set_draining(known.is_some_and(|(before, _)| before.draining()));
+        live.set_health(match known {
+            _ if !checked => Health::Up,
+            Some((before, _)) => before.health(),
+            None => Health::Pending,
+        });
         Arc::new(live)
     }
+}
+
+/// The live state of a name, and where it was.
+type Known<'p> = (&'p Arc<Live>, &'p Address);
+
+fn by_name(pool: &PoolPlan) -> HashMap<&str, Known<'_>> {
+    let together = pool.pool.backends().iter().zip(&pool.addresses);
+    together
+        .map(|(backend, address)| (&*backend.name, (&backend.live, address)))
+        .collect()
 }

@@ -1,0 +1,105 @@
+"""A fact -> one line for people: how important it is, and what happened.
+
+Facts of the core:
+    plan_applied generation · backend_ejected pool backend why seconds · backend_returned pool backend ·
+    accept_paused why · client_evicted · connection_panicked · worker_restarted worker · log_dropped count ·
+    log_failed why · facts_dropped count
+Facts of the Python layer:
+    backend_up, backend_down pool backend why status latency · check_skipped pool backend why ·
+    config_applied origin generation warnings · config_refused reason mistakes
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pylb.core import Fact
+
+Line = tuple[int, str]
+"""A level of `logging`, and the text."""
+
+
+def line(fact: Fact) -> Line:
+    """The line of a fact; one that is not known yet is shown as it is."""
+    level, say = _LINES.get(fact["fact"], (logging.INFO, _unknown))
+    return level, " ".join(say(fact).splitlines())
+
+
+def lines(fact: Fact) -> list[Line]:
+    """The lines of a fact: some hold a list, one line each."""
+    level, text = line(fact)
+    details = [*fact.get("mistakes", ()), *fact.get("warnings", ())]
+    return [(level, text), *((max(level, logging.WARNING), " ".join(each.splitlines())) for each in details)]
+
+
+def _backend(fact: Fact) -> str:
+    return f"{fact['pool']}: {fact['backend']}"
+
+
+def _check(fact: Fact) -> str:
+    """What the check received: its status, how long that took, and what was wrong with it."""
+    parts = []
+    if fact.get("status") is not None:
+        parts.append(f"answered {fact['status']}")
+    if fact.get("latency") is not None:
+        parts.append(f"after {fact['latency'] * 1000:.1f} ms")
+    measured = " ".join(parts)
+    return ", ".join(part for part in (measured, fact.get("why")) if part)
+
+
+def _down(fact: Fact) -> str:
+    return f"{_backend(fact)} is down: {_check(fact)}"
+
+
+def _up(fact: Fact) -> str:
+    return f"{_backend(fact)} is up: {_check(fact)}"
+
+
+def _ejected(fact: Fact) -> str:
+    return f"{_backend(fact)} gets no requests for {fact['seconds']:g} s: too many failed in a row, last {fact['why']}"
+
+
+def _unknown(fact: Fact) -> str:
+    details = " ".join(f"{key}={value}" for key, value in fact.items() if key != "fact")
+    return f"{fact['fact']} {details}".rstrip()
+
+
+def _many(count: Any, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+_LINES: dict[str, tuple[int, Callable[[Fact], str]]] = {
+    "backend_up": (logging.INFO, _up),
+    "backend_down": (logging.WARNING, _down),
+    "backend_ejected": (logging.WARNING, _ejected),
+    "backend_returned": (logging.INFO, lambda fact: f"{_backend(fact)} answers requests again"),
+    "check_skipped": (logging.WARNING, lambda fact: f"{_backend(fact)} could not be checked: {fact['why']}"),
+    "config_applied": (
+        logging.INFO,
+        lambda fact: f"{fact['origin']} is in force (generation {fact['generation']})",
+    ),
+    "config_refused": (logging.ERROR, lambda fact: str(fact["reason"])),
+    "plan_applied": (logging.DEBUG, lambda fact: f"every worker runs plan {fact['generation']}"),
+    "accept_paused": (logging.WARNING, lambda fact: f"no new connections for a moment: {fact['why']}"),
+    "client_evicted": (
+        logging.WARNING,
+        lambda fact: "max_clients is reached: the longest idle client connection was closed",
+    ),
+    "connection_panicked": (
+        logging.ERROR,
+        lambda fact: "a connection ended by a fault inside pylb; please report this",
+    ),
+    "worker_restarted": (
+        logging.ERROR,
+        lambda fact: f"worker {fact['worker']} ended by a fault inside pylb and runs again; please report this",
+    ),
+    "log_dropped": (
+        logging.WARNING,
+        lambda fact: f"{_many(fact['count'], 'line')} of the access log dropped: its sink is too slow",
+    ),
+    "log_failed": (logging.ERROR, lambda fact: f"the access log cannot be written: {fact['why']}"),
+    "facts_dropped": (
+        logging.WARNING,
+        lambda fact: f"{_many(fact['count'], 'message')} dropped: too much happened at once",
+    ),
+}

@@ -1,0 +1,263 @@
+"""The command line: what each command prints, and the exit code it leaves with."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from pylb import cli, overview
+from pylb.config import Demo, File, Flags
+
+GOOD = """\
+listeners:
+  web: {bind: 127.0.0.1:8080, routes: [{pool: web}]}
+pools:
+  web: {backends: [127.0.0.1:9001]}
+"""
+BAD = GOOD.replace("9001", "x").replace("pool: web", "pool: wbe")
+
+
+@pytest.fixture(autouse=True)
+def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    yield
+
+
+def run(*arguments: str, **environ: str) -> Result:
+    return CliRunner().invoke(cli.main, arguments, env=environ, prog_name="pylb")
+
+
+def options() -> list[tuple[str, click.Option]]:
+    return [
+        (name, parameter)
+        for name, command in cli.main.commands.items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    ]
+
+
+def test_every_option_has_an_environment_variable_of_its_own() -> None:
+    variables = {(name, option.name): option.envvar for name, option in options()}
+    assert all(str(variable).startswith("PYLB_") for variable in variables.values())
+    meanings: dict[object, set[str | None]] = {}
+    for (name, option), variable in variables.items():
+        meanings.setdefault(variable, set()).add(option if option == "admin" else f"{name} {option}")
+    assert all(len(meaning) == 1 for meaning in meanings.values()), meanings
+
+
+def test_check_of_a_good_file_says_so() -> None:
+    Path("pylb.yaml").write_text(GOOD)
+    result = run("check")
+    assert (result.exit_code, result.output) == (0, "pylb.yaml is valid\n")
+
+
+def test_check_reports_every_mistake_and_exits_with_3() -> None:
+    Path("bad.yaml").write_text(BAD)
+    result = run("check", "bad.yaml")
+    assert result.exit_code == 3
+    first, second, verdict = result.output.splitlines()
+    assert first.startswith('bad.yaml:2:47: error: there is no pool "wbe"; did you mean web?')
+    assert second.startswith("bad.yaml:4:20: error: `address`:")
+    assert verdict == "bad.yaml is not valid: 2 mistakes"
+
+
+def test_check_for_programs() -> None:
+    Path("bad.yaml").write_text(BAD)
+    result = run("check", "bad.yaml", PYLB_CHECK_FORMAT="json")
+    assert result.exit_code == 3
+    found = json.loads(result.output)
+    assert found["valid"] is False
+    assert found["errors"][0] == {
+        "file": "bad.yaml",
+        "line": 2,
+        "column": 47,
+        "path": ["listeners", "web", "routes", 0, "pool"],
+        "message": 'there is no pool "wbe"',
+        "hint": "did you mean web?",
+    }
+
+
+def test_check_for_github_escapes_what_would_end_a_command() -> None:
+    Path("a,b.yaml").write_text(GOOD.replace("127.0.0.1:9001", '"50%x"'))
+    result = run("check", "a,b.yaml", "--format", "github")
+    assert result.exit_code == 3
+    assert result.output.startswith("::error file=a%2Cb.yaml,line=4,col=20,title=pylb::")
+    assert '"50%25x"' in result.output
+
+
+def test_warnings_do_not_make_a_file_invalid() -> None:
+    Path("pylb.yaml").write_text(GOOD + "  spare: {backends: [127.0.0.1:9002]}\n")
+    result = run("check")
+    assert result.exit_code == 0
+    assert 'pylb.yaml:5:3: warning: no route uses the pool "spare"' in result.output
+
+
+def test_a_missing_file_is_one_line_and_exit_1() -> None:
+    result = run("check", "none.yaml")
+    assert (result.exit_code, result.output) == (1, "pylb: none.yaml: No such file or directory\n")
+
+
+class Served:
+    """Stands in for `pylb.serve.serve`; keeps what it was called with."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import pylb.serve
+
+        self.source: Any = None
+        self.settings: dict[str, Any] = {}
+        monkeypatch.setattr(pylb.serve, "serve", self)
+
+    def __call__(self, source: Any, **settings: Any) -> int:
+        self.source, self.settings = source, settings
+        return 7
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Served:
+    return Served(monkeypatch)
+
+
+def test_serve_takes_the_file_that_is_named_and_returns_its_exit_code(served: Served) -> None:
+    assert run("serve", "x.yaml", "--watch").exit_code == 7
+    assert isinstance(served.source, File)
+    assert served.source.path == Path("x.yaml")
+    assert served.settings == {"watch": True, "admin": None}
+
+
+def test_serve_without_arguments_takes_pylb_yaml_or_else_the_demo(served: Served) -> None:
+    run("serve")
+    assert served.source == Demo()
+    Path("pylb.yaml").write_text(GOOD)
+    run("serve")
+    assert served.source.path == Path("pylb.yaml")
+
+
+def test_serve_with_options_needs_no_file(served: Served) -> None:
+    Path("pylb.yaml").write_text(GOOD)
+    run("serve", "--listen", ":80", "--to", "a:1", "--to", "b:2", "--balance", "random", "--health", "/h")
+    assert served.source == Flags((":80",), ("a:1", "b:2"), "random", "/h")
+
+
+def test_serve_reads_its_options_from_the_environment(served: Served) -> None:
+    run("serve", PYLB_LISTEN=":80", PYLB_TO="a:1 b:2", PYLB_ADMIN="unix:/x", PYLB_WATCH="1")
+    assert served.source == Flags((":80",), ("a:1", "b:2"), None, None)
+    assert served.settings == {"watch": True, "admin": "unix:/x"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--to", "a:1"), ("--listen", ":80"), ("x.yaml", "--to", "a:1"), ("--nonsense",), ("--health", "/")],
+)
+def test_wrong_usage_is_exit_2(served: Served, arguments: tuple[str, ...]) -> None:
+    assert run("serve", *arguments).exit_code == 2
+    assert served.source is None
+
+
+@pytest.mark.parametrize("example", cli.EXAMPLES)
+def test_init_writes_an_example_that_is_valid_and_never_overwrites(example: str) -> None:
+    assert run("init", example, "--directory", "new").exit_code == 0
+    assert run("check", "new/pylb.yaml").exit_code == 0
+    before = {file: file.read_text() for file in Path("new").iterdir()}
+    again = run("init", example, "--directory", "new")
+    assert again.exit_code == 1
+    assert "exists already; nothing was written" in again.output
+    assert {file: file.read_text() for file in Path("new").iterdir()} == before
+
+
+def test_init_writes_nothing_if_one_of_its_files_exists() -> None:
+    Path("Dockerfile").write_text("mine")
+    assert run("init", "docker").exit_code == 1
+    assert sorted(Path().iterdir()) == [Path("Dockerfile")]
+
+
+def test_init_knows_every_folder_of_examples() -> None:
+    folder = Path(cli.__file__).parent / "examples"
+    assert sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) == sorted(cli.EXAMPLES)
+
+
+def test_a_python_example_and_the_unit_say_what_they_promise() -> None:
+    folder = Path(cli.__file__).parent / "examples"
+    unit = (folder / "systemd" / "pylb.service").read_text()
+    assert "Type=notify" in unit
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in unit
+    for app in folder.glob("*/app.py"):
+        compile(app.read_text(), str(app), "exec")
+
+
+def test_reload_prints_the_outcome_and_leaves_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pylb.admin import client
+
+    answers = iter(
+        [
+            {"ok": True, "text": "in force", "exit_code": 0},
+            {"ok": False, "text": "a:1:2: wrong", "exit_code": 3},
+        ]
+    )
+    monkeypatch.setattr(client, "reload", lambda admin: next(answers))
+    assert (run("reload").output, run("reload").exit_code) == ("in force\n", 3)
+
+
+def test_no_running_pylb_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    result = run("status", "--admin", f"unix:{tmp_path}/none.sock")
+    assert result.exit_code == 1
+    assert result.output.startswith("pylb: ")
+    assert result.output.count("\n") == 1
+
+
+def test_schema_prints_json_or_the_page() -> None:
+    assert json.loads(run("schema").output)["title"] == "pylb configuration"
+    assert run("schema", "--format", "markdown").output.startswith("<!-- Generated by")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_for_the_shell(shell: str) -> None:
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert "_PYLB_COMPLETE" in result.output
+    binary = shutil.which(shell)
+    if binary and shell != "fish":
+        subprocess.run([binary, "-n"], input=result.output, text=True, check=True)
+
+
+def test_version_names_what_pylb_is_made_of() -> None:
+    lines = dict(line.split(maxsplit=1) for line in run("version").output.splitlines())
+    assert {"pylb", "rust", "python"} <= set(lines)
+
+
+STATUS = {
+    "generation": 3,
+    "uptime": 93784.5,
+    "workers": 2,
+    "clients": 12,
+    "max_clients": 1000,
+    "listeners": {"web": {"bind": ["0.0.0.0:8080"], "requests": 123}},
+    "pools": {
+        "shop": {
+            "policy": "round_robin",
+            "backends": [
+                {"name": "a:1", "address": "127.0.0.1:1", "state": "up", "why": None, "ejected_for": None, "weight": 1,
+                 "backup": False, "in_flight": 2, "requests": 100, "failures": 0, "latency": 0.0123},
+                {"name": "b:1", "address": "127.0.0.2:1", "state": "ejected", "why": "connection refused",
+                 "ejected_for": 7.6, "weight": 10, "backup": True, "in_flight": 0, "requests": 5, "failures": 5,
+                 "latency": None},
+            ],
+        }
+    },
+}  # fmt: skip
+
+
+def test_the_overview_is_a_table_for_people() -> None:
+    assert overview.overview(STATUS).splitlines() == [
+        "generation 3, up 1d 2h, 2 workers, 12 of at most 1000 clients",
+        "listener web: 0.0.0.0:8080, 123 requests",
+        "",
+        "pool shop (round_robin)",
+        "  backend       state    weight  in flight  requests  failures  latency  why",
+        "  a:1           up            1          2       100         0   12.3ms",
+        "  b:1 (backup)  ejected      10          0         5         5        -  connection refused, back in 8s",
+    ]

@@ -1,0 +1,112 @@
+"""Single values: what is accepted becomes the program's unit, all else is refused with words to type instead."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from pylb.config import scalar, text
+
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+
+
+def read(kind: Any, value: object) -> Any:
+    return TypeAdapter(kind).validate_python(value, context={"directory": Path("/etc/pylb")})
+
+
+def hint(kind: Any, value: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        read(kind, value)
+    (error,) = caught.value.errors()
+    return str(error["ctx"]["hint"])
+
+
+@given(number=st.integers(1, 1000), unit=st.sampled_from(sorted(UNITS)))
+def test_a_duration_is_its_number_times_its_unit(number: int, unit: str) -> None:
+    assert read(scalar.Duration, f"{number}{unit}") == pytest.approx(number * UNITS[unit])
+
+
+@given(number=st.integers(1, 10**9))
+def test_a_duration_without_unit_is_told_how_to_write_itself(number: int) -> None:
+    written = hint(scalar.Duration, number).removeprefix("write ").split(" or ")[0]
+    assert written.endswith("s")
+    assert float(written[:-1]) == pytest.approx(number)
+
+
+@given(value=st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.lists(st.text())))
+@pytest.mark.parametrize(
+    "kind",
+    [scalar.Duration, scalar.Size, scalar.Share, scalar.Switch, scalar.Whole, scalar.Auto, scalar.OffOrSize,
+     scalar.LearnedOrDuration, text.Bind, text.Address, text.Network, text.StatusRange, text.Port],
+)  # fmt: skip
+def test_any_value_is_read_or_refused_in_our_own_words(kind: Any, value: object) -> None:
+    try:
+        read(kind, value)
+    except ValidationError as error:
+        (found,) = error.errors()
+        assert found["type"] == "pylb"
+        assert found["ctx"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("written", "size"), [("512B", 512), ("64KiB", 65536), ("1.5MiB", 1572864), ("1 GiB", 2**30)]
+)
+def test_sizes(written: str, size: int) -> None:
+    assert read(scalar.Size, written) == size
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "instead"),
+    [
+        (scalar.Size, "64KB", "write 64KiB"),
+        (scalar.Size, 65536, "write 65536B or 64KiB"),
+        (scalar.Share, 50, "write 50%"),
+        (scalar.Switch, "yes", "write true"),
+        (scalar.Switch, "off", "write false"),
+        (text.Network, "10.1.2.3/8", "write 10.0.0.0/8"),
+        (text.Host, "Shop.Example:80", "write shop.example"),
+        (text.UrlPath, "api/", "write /api/"),
+        (text.Bind, 8080, 'write ":8080"'),
+        (text.Bind, "localhost:80", "write 127.0.0.1:80"),
+        (text.Bind, "::1:80", 'write "[::1]:80"'),
+        (text.Address, "http://app.test/x", "write app.test:80"),
+        (text.Address, "https://app.test", "write app.test:443"),
+        (text.StatusRange, "399-200", "write 200-399"),
+    ],
+)
+def test_the_hint_says_what_to_type(kind: Any, written: object, instead: str) -> None:
+    assert instead in hint(kind, written)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        (scalar.Size, "64KB"),
+        (scalar.Size, 65536),
+        (scalar.Share, 50),
+        (scalar.Switch, "yes"),
+        (text.Network, "10.1.2.3/8"),
+        (text.Host, "Shop.Example:80"),
+        (text.UrlPath, "api/"),
+        (text.Bind, "localhost:80"),
+        (text.Bind, "::1:80"),
+        (text.Address, "http://app.test/x"),
+        (text.StatusRange, "399-200"),
+    ],
+)
+def test_what_the_hint_says_is_accepted(kind: Any, written: object) -> None:
+    said = hint(kind, written).rsplit("write ", 1)[1].split(" or ")[0].strip('"')
+    read(kind, said)
+
+
+def test_paths_are_taken_from_the_directory_of_the_file() -> None:
+    assert read(text.FilePath, "a/b") == "/etc/pylb/a/b"
+    assert read(text.Bind, "unix:run.sock") == "unix:/etc/pylb/run.sock"
+    assert read(text.Bind, "unix:/run/x.sock") == "unix:/run/x.sock"
+
+
+def test_a_range_of_statuses_holds_both_its_ends() -> None:
+    good = read(text.StatusRange, "200-399")
+    assert [status in good for status in (199, 200, 399, 400)] == [False, True, True, False]
