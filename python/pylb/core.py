@@ -1,16 +1,18 @@
 """The door to the Rust core: nothing else imports `pylb._core`.
 
-Facts come out of the core through an eventfd. `Feed` waits for it and hands every fact to whoever subscribed,
-through channels of a fixed size: a subscriber that does not read loses the newest facts, is told how many, and
-holds up nobody. What the Python layer itself finds out (health checks, reloads) goes through the same feed, so
-there is one stream of things that happened.
+Facts come out of the core through an eventfd. `Feed` waits for it and hands every fact to whoever
+subscribed, through channels of a fixed size: a subscriber that does not read loses the newest facts, is
+told how many, and holds up nobody. What the Python layer itself finds out (health checks, reloads) goes
+through the same feed, so there is one stream of things that happened.
 """
 
 import math
 import os
+from collections import deque
 from typing import Any
 
 import trio
+
 from pylb._core import BindFailed, Core, PlanInvalid, versions
 
 __all__ = ["BindFailed", "Core", "Fact", "Feed", "PlanInvalid", "cores", "versions"]
@@ -28,20 +30,27 @@ def cores() -> int:
 
 
 class Feed:
-    """Facts, from the core and from Python, to every subscriber."""
+    """Facts, from the core and from Python, to every subscriber. What was told before anybody subscribed
+    waits for the first who does."""
 
-    def __init__(self, *, capacity: float = CAPACITY) -> None:
+    def __init__(self, *, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
+        self._early: deque[Fact] | None = deque(maxlen=capacity)
         self._subscribers: list[_Subscriber] = []
 
     def subscribe(self) -> "trio.MemoryReceiveChannel[Fact]":
         """All facts from now on. Ends when the core has stopped; close it to unsubscribe."""
         send, receive = trio.open_memory_channel[Fact](self._capacity)
         self._subscribers.append(_Subscriber(send))
+        early, self._early = self._early or (), None
+        for fact in early:
+            self.tell(fact)
         return receive
 
     def tell(self, fact: Fact) -> None:
         """Hands a fact to every subscriber, without waiting for any."""
+        if self._early is not None:
+            self._early.append(fact)
         self._subscribers = [each for each in self._subscribers if each.take(fact)]
 
     async def pump(self, core: Core) -> None:
@@ -82,7 +91,11 @@ class _Subscriber:
 
     def _room(self) -> float:
         waiting = self._send.statistics()
-        return math.inf if waiting.tasks_waiting_receive else waiting.max_buffer_size - waiting.current_buffer_used
+        return (
+            math.inf
+            if waiting.tasks_waiting_receive
+            else waiting.max_buffer_size - waiting.current_buffer_used
+        )
 
     def close(self) -> None:
         self._send.close()

@@ -6,7 +6,8 @@ Facts of the core:
     log_failed why · facts_dropped count
 Facts of the Python layer:
     backend_up, backend_down pool backend why status latency · check_skipped pool backend why ·
-    config_applied origin generation warnings · config_refused reason mistakes
+    config_applied origin generation warnings · config_refused reason mistakes ·
+    stopping clients seconds · stopped cut
 """
 
 import logging
@@ -56,7 +57,7 @@ def _up(fact: Fact) -> str:
 
 
 def _ejected(fact: Fact) -> str:
-    return f"{_backend(fact)} gets no requests for {fact['seconds']:g} s: too many failed in a row, last {fact['why']}"
+    return f"{_backend(fact)} is out for {fact['seconds']:g} s: requests failed in a row, last {fact['why']}"
 
 
 def _unknown(fact: Fact) -> str:
@@ -79,6 +80,14 @@ _LINES: dict[str, tuple[int, Callable[[Fact], str]]] = {
         lambda fact: f"{fact['origin']} is in force (generation {fact['generation']})",
     ),
     "config_refused": (logging.ERROR, lambda fact: str(fact["reason"])),
+    "stopping": (
+        logging.INFO,
+        lambda fact: f"stopping: at most {fact['seconds']:g} s for {_many(fact['clients'], 'client')} to end",
+    ),
+    "stopped": (
+        logging.INFO,
+        lambda fact: f"stopped, {_many(fact['cut'], 'connection')} cut" if fact["cut"] else "stopped",
+    ),
     "plan_applied": (logging.DEBUG, lambda fact: f"every worker runs plan {fact['generation']}"),
     "accept_paused": (logging.WARNING, lambda fact: f"no new connections for a moment: {fact['why']}"),
     "client_evicted": (
@@ -91,7 +100,7 @@ _LINES: dict[str, tuple[int, Callable[[Fact], str]]] = {
     ),
     "worker_restarted": (
         logging.ERROR,
-        lambda fact: f"worker {fact['worker']} ended by a fault inside pylb and runs again; please report this",
+        lambda fact: f"worker {fact['worker']} restarted after a fault inside pylb; please report this",
     ),
     "log_dropped": (
         logging.WARNING,

@@ -6,7 +6,7 @@ Pure: it gets the status as a dict (the core's, with what the health checker add
 from collections.abc import Sequence
 from typing import Any
 
-_HEADS = ("backend", "state", "weight", "in flight", "requests", "failures", "latency", "why")
+_HEADS = ("backend", "state", "weight", "in flight", "requests", "failures", "latency", "last check", "why")
 _RIGHT = {"weight", "in flight", "requests", "failures", "latency"}
 
 
@@ -60,8 +60,18 @@ def _row(backend: dict[str, Any]) -> list[str]:
         str(backend["requests"]),
         str(backend["failures"]),
         "-" if latency is None else f"{latency * 1000:.1f}ms",
+        _check(backend.get("check")),
         _why(backend),
     ]
+
+
+def _check(check: dict[str, Any] | None) -> str:
+    """`200 in 1.2ms, 3s ago`; an empty cell says that no check has run, or that there is none."""
+    if check is None:
+        return "-"
+    outcome = str(check["status"] or ("ok" if check["good"] else "failed"))
+    took = "" if check["latency"] is None else f" in {check['latency'] * 1000:.1f}ms"
+    return f"{outcome}{took}, {span(check['ago'])} ago"
 
 
 def _why(backend: dict[str, Any]) -> str:

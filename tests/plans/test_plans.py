@@ -1,6 +1,6 @@
 """Golden pairs: a file in `cases` holds what a user writes and what it becomes, or the mistakes they see.
 
-Sections start with `=== NAME`. The first is pylb.yaml, and other sections that end in `.yaml` are files beside it;
+Sections start with `=== NAME`. The first is pylb.yaml, others that end in `.yaml` are files beside it;
 `environment` holds variables. Then comes what must be true:
 
     draft         lines `path = JSON` that must be in the draft, as far as it is told

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,8 @@ BAD = GOOD.replace("9001", "x").replace("pool: web", "pool: wbe")
 
 
 @pytest.fixture(autouse=True)
-def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    yield
 
 
 def run(*arguments: str, **environ: str) -> Result:
@@ -229,6 +227,13 @@ def test_version_names_what_pylb_is_made_of() -> None:
     assert {"pylb", "rust", "python"} <= set(lines)
 
 
+def backend(name: str, **more: Any) -> dict[str, Any]:
+    usual = {"address": "127.0.0.1:1", "state": "up", "why": None, "ejected_for": None, "weight": 1}
+    counts = {"backup": False, "in_flight": 0, "requests": 0, "failures": 0, "latency": None}
+    return {"name": name, **usual, **counts, **more}
+
+
+CHECK = {"good": True, "why": None, "status": 200, "latency": 0.0012, "ago": 3.4}
 STATUS = {
     "generation": 3,
     "uptime": 93784.5,
@@ -240,15 +245,14 @@ STATUS = {
         "shop": {
             "policy": "round_robin",
             "backends": [
-                {"name": "a:1", "address": "127.0.0.1:1", "state": "up", "why": None, "ejected_for": None, "weight": 1,
-                 "backup": False, "in_flight": 2, "requests": 100, "failures": 0, "latency": 0.0123},
-                {"name": "b:1", "address": "127.0.0.2:1", "state": "ejected", "why": "connection refused",
-                 "ejected_for": 7.6, "weight": 10, "backup": True, "in_flight": 0, "requests": 5, "failures": 5,
-                 "latency": None},
+                backend("a:1", in_flight=2, requests=100, latency=0.0123, check=CHECK),
+                backend(
+                    "b:1", state="ejected", why="connection refused", ejected_for=7.6, weight=10, backup=True
+                ),
             ],
         }
     },
-}  # fmt: skip
+}
 
 
 def test_the_overview_is_a_table_for_people() -> None:
@@ -257,7 +261,8 @@ def test_the_overview_is_a_table_for_people() -> None:
         "listener web: 0.0.0.0:8080, 123 requests",
         "",
         "pool shop (round_robin)",
-        "  backend       state    weight  in flight  requests  failures  latency  why",
-        "  a:1           up            1          2       100         0   12.3ms",
-        "  b:1 (backup)  ejected      10          0         5         5        -  connection refused, back in 8s",
+        "  backend       state    weight  in flight  requests  failures  latency  last check            why",
+        "  a:1           up            1          2       100         0   12.3ms  200 in 1.2ms, 3s ago",
+        "  b:1 (backup)  ejected      10          0         0         0        -  -                    "
+        "  connection refused, back in 8s",
     ]

@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-import pylb
 import pytest
 import yaml
+from pylb import cli
 from pylb.config import docs, load
 from pylb.config.model import Settings
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted((Path(pylb.__file__).parent / "examples").glob("*/pylb.yaml"))
+EXAMPLES = sorted((Path(cli.__file__).parent / "examples").glob("*/pylb.yaml"))
 
 
 def test_the_page_of_every_key_is_current() -> None:

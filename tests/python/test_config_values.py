@@ -1,4 +1,4 @@
-"""Single values: what is accepted becomes the program's unit, all else is refused with words to type instead."""
+"""Single values: what is accepted becomes a value, all else is refused with words to type instead."""
 
 from pathlib import Path
 from typing import Any

@@ -1,9 +1,10 @@
 """Where the admin socket is, for the process that opens it and for the commands that look for it.
 
-Without `admin.bind` it is `pylb/admin.sock` in the user's runtime directory; root has `/run`; whoever has neither
-gets a directory under the temporary directory. Anybody may create names there, so that directory is used only if
-it belongs to this user and nobody else may enter it. A second pylb of the same user finds the name taken and adds
-its process id, which is why a command may find several and then has to ask which one is meant.
+Without `admin.bind` it is `pylb/admin.sock` in the user's runtime directory; root has `/run`; whoever has
+neither gets a directory under the temporary directory. Anybody may create names there, so that directory is
+used only if it belongs to this user and nobody else may enter it. A second pylb of the same user finds the
+name taken and adds its process id, which is why a command may find several and then has to ask which one is
+meant.
 """
 
 import os
@@ -32,7 +33,9 @@ def parse(address: str) -> Path:
     """`unix:/run/pylb/admin.sock`, or only the path."""
     path = address.removeprefix(SCHEME)
     if not path:
-        raise AdminUnreachable(f'"{address}" is not an admin address; write for example unix:/run/pylb/{NAME}')
+        raise AdminUnreachable(
+            f'"{address}" is not an admin address; write for example unix:/run/pylb/{NAME}'
+        )
     return Path(path).absolute()
 
 
@@ -46,9 +49,13 @@ def private_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
     except OSError as error:
-        raise PylbError(f"cannot create {path} for the admin socket: {error.strerror}; set admin.bind") from None
+        raise PylbError(
+            f"cannot create {path} for the admin socket: {error.strerror}; set admin.bind"
+        ) from None
     if not is_private(found):
-        raise PylbError(f"{path} is not a directory that only this user can enter; remove it, or set admin.bind")
+        raise PylbError(
+            f"{path} is not a directory that only this user can enter; remove it, or set admin.bind"
+        )
 
 
 def is_private(found: os.stat_result) -> bool:

@@ -1,8 +1,8 @@
 """Takes the admin socket's name, from a dead predecessor if need be.
 
-A socket file outlives its process. Whether somebody still listens only a connection can tell: refused means dead,
-and the file is replaced. If a live pylb answers, the new one takes a name with its process id beside it. The
-directory is locked meanwhile, so two that start at once do not both find the name free.
+A socket file outlives its process. Whether somebody still listens only a connection can tell: refused means
+dead, and the file is replaced. If a live pylb answers, the new one takes a name with its process id beside
+it. The directory is locked meanwhile, so two that start at once do not both find the name free.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """What the commands `status` and `reload` ask a running pylb.
 
-Plain blocking sockets: a command asks one thing and ends. Which pylb is meant follows from the address: the one
-given, else the one live socket at the default place. With several, the user has to say; with none, the error says
-how to start one or name another place.
+Plain blocking sockets: a command asks one thing and ends. Which pylb is meant follows from the address: the
+one given, else the one live socket at the default place. With several, the user has to say; with none, the
+error says how to start one or name another place.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import h11
+
 from pylb.admin import address as places
 from pylb.admin.claim import is_alive
 from pylb.errors import AdminUnreachable, PylbError
@@ -74,7 +75,9 @@ def _ask(path: Path, method: str, target: str, patience: float | None) -> dict[s
 def _exchange(path: Path, method: str, target: str, patience: float | None) -> tuple[int, bytes]:
     talk = h11.Connection(h11.CLIENT)
     request = h11.Request(
-        method=method, target=target, headers=[("Host", "pylb"), ("Content-Length", "0"), ("Connection", "close")]
+        method=method,
+        target=target,
+        headers=[("Host", "pylb"), ("Content-Length", "0"), ("Connection", "close")],
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(patience)

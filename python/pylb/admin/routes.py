@@ -1,7 +1,7 @@
 """What the admin socket answers: the JSON of each route, from functions that serve hands over.
 
-A reload that is refused is an answer, not a failure of the conversation: 200 with `ok: false`, the text a user
-reads, and the exit code the command leaves with.
+A reload that is refused is an answer, not a failure of the conversation: 200 with `ok: false`, the text a
+user reads, and the exit code the command leaves with.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,7 +1,8 @@
 """HTTP/1.1 on the admin socket: one request per connection, answered as JSON.
 
 h11 keeps the protocol. A client that sends nonsense, or nothing, costs one task for ten seconds and gets an
-answer if it can be given; a handler that fails is a 500 and a traceback in the log, and the next client is served.
+answer if it can be given; a handler that fails is a 500 and a traceback in the log, and the next client is
+served.
 """
 
 import json
@@ -67,7 +68,7 @@ async def _request(stream: trio.abc.Stream, talk: h11.Connection) -> h11.Request
     while True:
         event = talk.next_event()
         if event is h11.NEED_DATA:
-            talk.receive_data(await stream.receive_some(16384))
+            talk.receive_data(bytes(await stream.receive_some(16384)))
         elif isinstance(event, h11.Request):
             request = event
             if talk.they_are_waiting_for_100_continue:

@@ -17,7 +17,7 @@ Loading. All raise `ConfigInvalid`, whose `errors` is a list of `Mistake`; OSErr
 
 A source remembers how to load again (reload, watch):
 
-    Source = File | Flags | Demo, each with `.load() -> Config` and `.describe() -> str`
+    Source (protocol)                           `.load() -> Config` and `.describe() -> str`, such as these:
     File(path: Path, environ: Mapping[str, str])
     Flags(listen: tuple[str, ...], to: tuple[str, ...], balance: str | None, health: str | None)
     Demo(addresses: tuple[str, ...] = ())     serve starts the origins, then dataclasses.replace(source, ...)
@@ -62,7 +62,6 @@ core):
         Published(generation: int, config: Config)      .describe() -> one line
         Refused(mistakes: tuple[Mistake, ...], reason: str, exit_code: int)
                                                         .describe() -> lines; everything stays as it was
-        both: .report() -> dict                         what /reload answers: ok, exit_code, text, ...
     publisher.config: Config | None                 the one in force
     await publisher.apply(config)                   the same, for a config from elsewhere (embedding)
     publisher.watched() -> list of files            what to watch, also after a refused load

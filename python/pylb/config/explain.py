@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
+
 from pylb.config.model import Section, Settings
 from pylb.config.scalar import Kind, shown
 from pylb.config.tree import Tree, dotted
@@ -80,13 +81,26 @@ def example(field: FieldInfo | None) -> str:
         return ""
     if field.examples:
         return str(field.examples[0])
-    return next((kind.example for kind in field.metadata if isinstance(kind, Kind)), "")
+    return next((kind.example for kind in kinds(field)), "")
+
+
+def kinds(field: FieldInfo) -> list[Kind]:
+    """What the value of a field is called, its own annotation first, then those inside Optional."""
+    return [item for item in (*field.metadata, *_metadata(field.annotation)) if isinstance(item, Kind)]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, else an empty text."""
     near = get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
     return near[0] if near else ""
+
+
+def _metadata(annotation: Any) -> list[Any]:
+    """What Annotated types carry, through Optional and unions."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return [*inner[1:], *_metadata(inner[0])]
+    return [item for member in inner for item in _metadata(member)] if origin in (Union, UnionType) else []
 
 
 def _replaced(spot: _Spot) -> str:

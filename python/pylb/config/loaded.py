@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import ValidationError
+
 from pylb.config import cross
 from pylb.config.draft import Resolve, carried_clients, draft, resolve
 from pylb.config.explain import explain

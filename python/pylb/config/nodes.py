@@ -15,6 +15,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
+
 from pylb.errors import ConfigInvalid, Mistake, Path, Place
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import trio
+
 from pylb.config.draft import Resolve, resolve
 from pylb.config.loaded import Config
 from pylb.config.read import glob_files
-from pylb.config.report import as_dict
 from pylb.config.source import Source
 from pylb.core import BindFailed, PlanInvalid
 from pylb.errors import ConfigInvalid, Mistake
@@ -42,17 +42,6 @@ class Published:
         origin = self.config.file or "configuration"
         return f"{origin} is in force (generation {self.generation})"
 
-    def report(self) -> dict[str, object]:
-        """For the admin API, and `pylb reload`."""
-        warnings = [as_dict(warning) for warning in self.config.warnings]
-        return {
-            "ok": True,
-            "exit_code": 0,
-            "text": self.describe(),
-            "generation": self.generation,
-            "warnings": warnings,
-        }
-
 
 @dataclass(frozen=True)
 class Refused:
@@ -66,11 +55,6 @@ class Refused:
 
     def describe(self) -> str:
         return "\n".join([self.reason, *map(str, self.mistakes)])
-
-    def report(self) -> dict[str, object]:
-        """For the admin API, and `pylb reload`."""
-        mistakes = [as_dict(mistake) for mistake in self.mistakes]
-        return {"ok": False, "exit_code": self.exit_code, "text": self.describe(), "mistakes": mistakes}
 
 
 Outcome = Published | Refused

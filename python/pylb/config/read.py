@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
+
 from pylb.config.nodes import Nodes
 from pylb.config.tree import Tree
 from pylb.errors import ConfigInvalid, Mistake, Path, Place

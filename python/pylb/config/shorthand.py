@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
 from pylb.config.scalar import Kind, shown, wrong
 from pylb.config.text import cookie, file_path, token
 

@@ -4,6 +4,7 @@ demo."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import Protocol
 
 from pylb.config.loaded import Config, load, validate
 from pylb.config.tree import Tree
@@ -17,6 +18,18 @@ _FLAGS: dict[Path, Place] = {
     ("pools", "web", "balance"): Place("--balance"),
     ("pools", "web", "health"): Place("--health"),
 }
+
+
+class Source(Protocol):
+    """Anything that a configuration can be loaded from, again and again."""
+
+    def load(self) -> Config:
+        """Raises ConfigInvalid, or OSError."""
+        ...
+
+    def describe(self) -> str:
+        """What it is called in messages."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,9 +73,6 @@ class Demo:
 
     def describe(self) -> str:
         return "the built-in demo"
-
-
-Source = File | Flags | Demo
 
 
 def from_flags(

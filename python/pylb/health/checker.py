@@ -1,9 +1,9 @@
 """Keeps one task per backend that has an active check, and the core's word about each of them true.
 
-`reconcile` gets the whole desired set, at every plan: what is new starts, what is gone ends, and what did not change
-lives on, its task and its standing. A backend whose check changed starts a new task with the old standing, because
-the core kept its health too. The core is told after every answer, not only at a change: writing the word again costs
-nothing, and a word that was lost is right again a moment later.
+`reconcile` gets the whole desired set, at every plan: what is new starts, what is gone ends, and what did
+not change lives on, its task and its standing. A backend whose check changed starts a new task with the old
+standing, because the core kept its health too. The core is told after every answer, not only at a change:
+writing the word again costs nothing, and a word that was lost is right again a moment later.
 """
 
 import random
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
+
 from pylb.core import Fact
 from pylb.health.probe import Answer, Question, Unasked, ask
 from pylb.health.threshold import Standing, after
@@ -45,7 +46,7 @@ class Core(Protocol):
 class Seen:
     """What is known of one backend: its standing, the last answer and when it came (trio's clock)."""
 
-    standing: Standing = Standing()
+    standing: Standing = field(default_factory=Standing)
     answer: Answer | None = None
     at: float = 0.0
 
@@ -58,16 +59,23 @@ class _Watched:
 
 
 class Checker:
-    """The tasks, in a nursery of its owner. `tell` gets the facts backend_up, backend_down and check_skipped."""
+    """The tasks, while `run` runs. `tell` gets the facts backend_up, backend_down and check_skipped."""
 
     def __init__(
-        self, core: Core, *, nursery: trio.Nursery, tell: Callable[[Fact], None], dice: random.Random | None = None
+        self, core: Core, *, tell: Callable[[Fact], None], dice: random.Random | None = None
     ) -> None:
         self._core = core
-        self._nursery = nursery
         self._tell = tell
         self._dice = dice or random.Random()
         self._watched: dict[Key, _Watched] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Checks until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            for key in self._watched:
+                self._start(key)
+            await trio.sleep_forever()
 
     def reconcile(self, checks: Mapping[Key, Check]) -> None:
         """Makes the running tasks those of `checks`."""
@@ -80,12 +88,16 @@ class Checker:
             if known is not None:
                 known.scope.cancel()
             self._watched[key] = _Watched(check, known.seen if known else Seen())
-            self._nursery.start_soon(self._watch, key, self._watched[key], name=f"health of {key[0]} {key[1]}")
+            self._start(key)
 
     def seen(self, pool: str, backend: str) -> Seen | None:
         """The last answer of a backend; None if it has no check."""
         watched = self._watched.get((pool, backend))
         return watched.seen if watched else None
+
+    def _start(self, key: Key) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(self._watch, key, self._watched[key], name=f"health of {' '.join(key)}")
 
     async def _watch(self, key: Key, watched: _Watched) -> None:
         check, seen = watched.check, watched.seen

@@ -1,17 +1,18 @@
-"""Which checks a configuration asks for: settings and the addresses in force -> `Checker.reconcile`'s mapping."""
+"""Which checks a configuration asks for: settings and the addresses in force -> `Checker.reconcile`'s
+mapping."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pylb.config.model import HttpCheck, Settings
 from pylb.config.model import Health as Written
+from pylb.config.model import HttpCheck, Settings
 from pylb.health.checker import Check, Key
 from pylb.health.probe import Question, Request
 
 
 def checks(settings: Settings, status: Mapping[str, Any]) -> dict[Key, Check]:
-    """One check per backend of every pool that has `health`. Addresses come from the core's status, so that a name
-    is not resolved twice and the checked address is the one that gets the requests."""
+    """One check per backend of every pool that has `health`. Addresses come from the core's status, so that
+    a name is not resolved twice and the checked address is the one that gets the requests."""
     return {
         (name, backend["name"]): check(pool.health, backend["name"], backend["address"])
         for name, pool in settings.pools.items()
@@ -31,4 +32,6 @@ def check(written: Written, backend: str, address: str) -> Check:
 
 def _request(written: HttpCheck, backend: str) -> Request:
     host = written.host or ("localhost" if backend.startswith("unix:") else backend)
-    return Request(written.http, host, tuple(written.headers.items()), written.expect.first, written.expect.last)
+    return Request(
+        written.http, host, tuple(written.headers.items()), written.expect.first, written.expect.last
+    )

@@ -1,12 +1,12 @@
 """Asks one backend one question: are you fit to serve?
 
-An HTTP check sends one GET on a connection of its own and looks at the status; a TCP check only connects. What came
-back becomes an `Answer` that a user can read, with the cause when it was not good: the status, the first line of
-the body, the error of the socket.
+An HTTP check sends one GET on a connection of its own and looks at the status; a TCP check only connects.
+What came back becomes an `Answer` that a user can read, with the cause when it was not good: the status,
+the first line of the body, the error of the socket.
 
-What surprises: a question that could not be asked is not an answer. If this process has no descriptor left, or its
-event loop was held up so long (a program that embeds pylb may block it) that the deadline passed unobserved, the
-backend is not to blame; `Unasked` says so, and nothing is concluded.
+What surprises: a question that could not be asked is not an answer. If this process has no descriptor left,
+or its event loop was held up so long (a program that embeds pylb may block it) that the deadline passed
+unobserved, the backend is not to blame; `Unasked` says so, and nothing is concluded.
 """
 
 import errno
@@ -40,7 +40,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Whom to ask (`IP:PORT`, `[IPv6]:PORT`, `unix:PATH`), what (None: only connect), and for how many seconds."""
+    """Whom to ask (`IP:PORT`, `[IPv6]:PORT`, `unix:PATH`), what (None: only connect), and for how many
+    seconds."""
 
     address: str
     request: Request | None
@@ -49,7 +50,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `why` is one line and None if it was good; `latency` is seconds to the head of the answer."""
+    """What came back. `why` is one line and None if it was good; `latency` is seconds to the head of the
+    answer."""
 
     good: bool
     why: str | None = None

@@ -1,9 +1,9 @@
 """When do answers add up to a change of mind? Rise and fall, as a pure function.
 
-A backend that was never asked is *unknown*. The core uses those while nothing better is there, so a start is
-optimistic. Its first good answer brings it up; `fall` failures in a row take it down. From then on one answer that
-contradicts what is believed starts a streak, a streak of `rise` or `fall` turns the belief, and one answer that
-confirms it ends the streak.
+A backend that was never asked is *unknown*. The core uses those while nothing better is there, so a start
+is optimistic. Its first good answer brings it up; `fall` failures in a row take it down. From then on one
+answer that contradicts what is believed starts a streak, a streak of `rise` or `fall` turns the belief, and
+one answer that confirms it ends the streak.
 
          good                      fall x bad
     unknown -------> up  --------------------------> down

@@ -31,11 +31,7 @@ impl Average {
         let next = |word: u64| {
             let (average, stamp) = unpack(word);
             let keep = weight(stamp, now);
-            let average = if took >= average {
-                took
-            } else {
-                average * keep + took * (1.0 - keep)
-            };
+            let average = if took >= average { took } else { average * keep + took * (1.0 - keep) };
             Some(pack(average, later(stamp, now, word == 0)))
         };
         // The closure always answers, so the update cannot fail.
@@ -45,11 +41,7 @@ impl Average {
     /// The average in microseconds, decayed to `now`; 0 before the first answer.
     pub(crate) fn at(&self, now: Tick) -> f32 {
         let (average, stamp) = unpack(self.0.load(Relaxed));
-        if average == 0.0 {
-            0.0
-        } else {
-            average * weight(stamp, now)
-        }
+        if average == 0.0 { 0.0 } else { average * weight(stamp, now) }
     }
 
     /// The average in microseconds as of the last answer; 0 before the first.
@@ -77,11 +69,7 @@ fn weight(stamp: u32, now: Tick) -> f32 {
 
 /// A stamp never goes back, or a slow worker would make the others decay twice.
 fn later(stamp: u32, now: Tick, first: bool) -> u32 {
-    if first {
-        units(now)
-    } else {
-        stamp.wrapping_add(age(stamp, now))
-    }
+    if first { units(now) } else { stamp.wrapping_add(age(stamp, now)) }
 }
 
 fn pack(average: f32, stamp: u32) -> u64 {

@@ -89,9 +89,7 @@ impl Live {
     /// Says whether that changed anything.
     pub fn set_health(&self, health: Health) -> bool {
         let with = |state| (state & !HEALTH) | encode(health);
-        let before = self
-            .state
-            .fetch_update(Relaxed, Relaxed, |state| Some(with(state)));
+        let before = self.state.fetch_update(Relaxed, Relaxed, |state| Some(with(state)));
         before.is_ok_and(|state| state & HEALTH != encode(health))
     }
 
@@ -170,9 +168,7 @@ impl Live {
         if until != 0 && until <= now.0 {
             self.ejections.store(0, Relaxed);
             // Not a store: another worker may be ejecting it again at this moment.
-            let _ = self
-                .ejected_until
-                .compare_exchange(until, 0, Relaxed, Relaxed);
+            let _ = self.ejected_until.compare_exchange(until, 0, Relaxed, Relaxed);
         }
     }
 

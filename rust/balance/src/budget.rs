@@ -71,10 +71,7 @@ impl Window {
 
     fn sum(&self, second: u32) -> u64 {
         let words = self.0.iter().map(|slot| slot.load(SeqCst));
-        words
-            .filter(|&word| u64::from(stamp(word)) + SECONDS > u64::from(second))
-            .map(count)
-            .sum()
+        words.filter(|&word| u64::from(stamp(word)) + SECONDS > u64::from(second)).map(count).sum()
     }
 
     fn take_back(&self, second: u32) {

@@ -7,11 +7,7 @@ use crate::{Backend, Chosen, Live, Passive, Policy, Pool, Shared, Tick};
 
 pub(crate) const NOW: Tick = Tick(1_000_000);
 
-pub(crate) const PASSIVE: Passive = Passive {
-    failures: 5,
-    eject: Duration::from_secs(10),
-    max_ejected_percent: 50,
-};
+pub(crate) const PASSIVE: Passive = Passive { failures: 5, eject: Duration::from_secs(10), max_ejected_percent: 50 };
 
 pub(crate) const ALL: [Policy; 7] = [
     Policy::RoundRobin,
@@ -29,30 +25,16 @@ pub(crate) fn at(seconds: u64) -> Tick {
 
 pub(crate) fn backend(name: &str, weight: u32) -> Backend {
     let live = Arc::new(Live::new(0));
-    Backend {
-        name: name.into(),
-        weight,
-        backup: false,
-        max_in_flight: None,
-        live,
-    }
+    Backend { name: name.into(), weight, backup: false, max_in_flight: None, live }
 }
 
 /// Backends a, b, c.. (a1, b1.. after 26) of these weights.
 pub(crate) fn backends(weights: &[u32]) -> Vec<Backend> {
     let name = |n: usize| {
         let letter = char::from(b'a' + (n % 26) as u8);
-        if n < 26 {
-            letter.to_string()
-        } else {
-            format!("{letter}{}", n / 26)
-        }
+        if n < 26 { letter.to_string() } else { format!("{letter}{}", n / 26) }
     };
-    weights
-        .iter()
-        .enumerate()
-        .map(|(n, &weight)| backend(&name(n), weight))
-        .collect()
+    weights.iter().enumerate().map(|(n, &weight)| backend(&name(n), weight)).collect()
 }
 
 pub(crate) fn pool(policy: Policy, weights: &[u32]) -> Pool {
@@ -105,10 +87,7 @@ pub(crate) fn fair(counts: &[u64], weights: &[u32], percent: f64) -> bool {
 }
 
 /// Runs the same work on four threads at once.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "races are what these tests are about"
-)]
+#[expect(clippy::disallowed_methods, reason = "races are what these tests are about")]
 pub(crate) fn on_four_threads(work: impl Fn(u64) + Sync) {
     let work = &work;
     std::thread::scope(|scope| {

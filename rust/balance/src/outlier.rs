@@ -74,10 +74,7 @@ impl Passive {
             if live.ejected(now) || !self.can_spare(tier, backends, slot, now) {
                 return None;
             }
-            let length = self
-                .eject
-                .saturating_mul(live.count_ejection())
-                .min(LONGEST_EJECTION);
+            let length = self.eject.saturating_mul(live.count_ejection()).min(LONGEST_EJECTION);
             let until = now.after(length);
             live.eject(until);
             Some(Ejection { until, length })
@@ -85,27 +82,18 @@ impl Passive {
     }
 
     fn can_spare(&self, tier: &Tier, backends: &[Backend], slot: u32, now: Tick) -> bool {
-        let others = || {
-            tier.members()
-                .iter()
-                .filter(|&&other| other != slot)
-                .map(|&other| &backends[other as usize].live)
-        };
+        let others =
+            || tier.members().iter().filter(|&&other| other != slot).map(|&other| &backends[other as usize].live);
         let out = others().filter(|live| live.ejected(now)).count();
         let optimistic = !tier.any_up(backends);
-        let another_left =
-            others().any(|live| tier.may_use(live, || optimistic) && !live.ejected(now));
+        let another_left = others().any(|live| tier.may_use(live, || optimistic) && !live.ejected(now));
         out < self.most(tier.members().len()) && another_left
     }
 
     /// How many of `size` backends may be out at once.
     fn most(&self, size: usize) -> usize {
         let share = size * self.max_ejected_percent as usize / 100;
-        if self.max_ejected_percent > 0 && size >= 2 {
-            share.max(1)
-        } else {
-            share
-        }
+        if self.max_ejected_percent > 0 && size >= 2 { share.max(1) } else { share }
     }
 }
 

@@ -64,9 +64,6 @@ impl Policy {
 
     /// Whether it needs the table of turns.
     pub(crate) fn takes_turns(self) -> bool {
-        matches!(
-            self,
-            Policy::RoundRobin | Policy::TwoChoices | Policy::PeakEwma | Policy::Random
-        )
+        matches!(self, Policy::RoundRobin | Policy::TwoChoices | Policy::PeakEwma | Policy::Random)
     }
 }

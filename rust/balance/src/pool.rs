@@ -57,20 +57,9 @@ pub enum Chosen {
 
 impl Pool {
     /// Builds the tables of the policy; takes milliseconds for a hashing pool, so not on a worker.
-    pub fn new(
-        policy: Policy,
-        backends: Vec<Backend>,
-        shared: Arc<Shared>,
-        passive: Option<Passive>,
-    ) -> Pool {
+    pub fn new(policy: Policy, backends: Vec<Backend>, shared: Arc<Shared>, passive: Option<Passive>) -> Pool {
         let tiers = [false, true].map(|backup| Tier::new(policy, &backends, backup));
-        Pool {
-            policy,
-            backends: backends.into(),
-            tiers,
-            shared,
-            passive,
-        }
+        Pool { policy, backends: backends.into(), tiers, shared, passive }
     }
 
     /// The backends, by slot.
@@ -105,17 +94,9 @@ impl Pool {
             None
         };
         let again = || {
-            if tried.is_empty() {
-                None
-            } else {
-                Some(&[][..])
-            }
+            if tried.is_empty() { None } else { Some(&[][..]) }
         };
-        pick(tried).or_else(|| pick(again()?)).unwrap_or(if full {
-            Chosen::Full
-        } else {
-            Chosen::Nobody
-        })
+        pick(tried).or_else(|| pick(again()?)).unwrap_or(if full { Chosen::Full } else { Chosen::Nobody })
     }
 
     /// Gives back the place that [`Pool::choose`] took.
@@ -135,8 +116,7 @@ impl Pool {
         let backend = &self.backends[slot as usize];
         backend.live.count_failure();
         let tier = &self.tiers[usize::from(backend.backup)];
-        self.passive?
-            .judge(tier, &self.backends, slot, &self.shared.gate, now)
+        self.passive?.judge(tier, &self.backends, slot, &self.shared.gate, now)
     }
 }
 

@@ -27,21 +27,11 @@ const PANIC_PERCENT: usize = 30;
 
 impl Tier {
     pub(crate) fn new(policy: Policy, backends: &[Backend], backup: bool) -> Tier {
-        let slots = (0..)
-            .zip(backends)
-            .filter(|(_, b)| b.backup == backup && b.weight > 0);
+        let slots = (0..).zip(backends).filter(|(_, b)| b.backup == backup && b.weight > 0);
         let members: Box<[u32]> = slots.map(|(slot, _)| slot).collect();
-        let turns = if policy.takes_turns() {
-            schedule(&members, backends)
-        } else {
-            Box::default()
-        };
+        let turns = if policy.takes_turns() { schedule(&members, backends) } else { Box::default() };
         let hashing = (policy == Policy::Hash).then(|| Hashing::new(&members, backends));
-        Tier {
-            members,
-            turns,
-            hashing,
-        }
+        Tier { members, turns, hashing }
     }
 
     /// Slots of the backends that take requests at all, in the order of the configuration.
@@ -60,8 +50,7 @@ impl Tier {
 
     /// Whether somebody is known to work, so that backends nobody has checked yet need not be used.
     pub(crate) fn any_up(&self, backends: &[Backend]) -> bool {
-        self.lives(backends)
-            .any(|live| live.standing() == (Health::Up, false))
+        self.lives(backends).any(|live| live.standing() == (Health::Up, false))
     }
 
     /// Health and drain allow it. `optimistic`: nobody is up, so pending ones may be used.
@@ -75,18 +64,13 @@ impl Tier {
 
     fn panics(&self, backends: &[Backend], now: Tick) -> bool {
         let optimistic = !self.any_up(backends);
-        let usable = || {
-            self.lives(backends)
-                .filter(|live| self.may_use(live, || optimistic))
-        };
+        let usable = || self.lives(backends).filter(|live| self.may_use(live, || optimistic));
         let left = usable().filter(|live| !live.ejected(now)).count();
         left * 100 < usable().count() * PANIC_PERCENT
     }
 
     fn lives<'a>(&'a self, backends: &'a [Backend]) -> impl Iterator<Item = &'a Live> {
-        self.members
-            .iter()
-            .map(|&slot| &*backends[slot as usize].live)
+        self.members.iter().map(|&slot| &*backends[slot as usize].live)
     }
 }
 
@@ -102,21 +86,8 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(
-        tier: &'a Tier,
-        backends: &'a [Backend],
-        tried: &'a [u32],
-        now: Tick,
-    ) -> Self {
-        View {
-            tier,
-            backends,
-            tried,
-            now,
-            optimistic: None,
-            panic: None,
-            full: false,
-        }
+    pub(crate) fn new(tier: &'a Tier, backends: &'a [Backend], tried: &'a [u32], now: Tick) -> Self {
+        View { tier, backends, tried, now, optimistic: None, panic: None, full: false }
     }
 
     pub(crate) fn tier(&self) -> &'a Tier {
@@ -142,9 +113,7 @@ impl<'a> View<'a> {
             return false;
         }
         let backend = self.backend(slot);
-        let room = backend
-            .max_in_flight
-            .is_none_or(|limit| backend.live.in_flight() < limit);
+        let room = backend.max_in_flight.is_none_or(|limit| backend.live.in_flight() < limit);
         self.full |= !room;
         room
     }
@@ -166,16 +135,12 @@ impl<'a> View<'a> {
 
     #[cold]
     fn is_optimistic(&mut self) -> bool {
-        *self
-            .optimistic
-            .get_or_insert_with(|| !self.tier.any_up(self.backends))
+        *self.optimistic.get_or_insert_with(|| !self.tier.any_up(self.backends))
     }
 
     #[cold]
     fn is_panic(&mut self) -> bool {
-        *self
-            .panic
-            .get_or_insert_with(|| self.tier.panics(self.backends, self.now))
+        *self.panic.get_or_insert_with(|| self.tier.panics(self.backends, self.now))
     }
 }
 

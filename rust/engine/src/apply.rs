@@ -39,11 +39,7 @@ impl fmt::Display for ApplyError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ApplyError::Invalid(errors) => write!(out, "the draft has {} mistakes", errors.len()),
-            ApplyError::Bind {
-                listener,
-                bind,
-                error,
-            } => write!(out, "{listener}: cannot listen on {bind}: {error}"),
+            ApplyError::Bind { listener, bind, error } => write!(out, "{listener}: cannot listen on {bind}: {error}"),
         }
     }
 }
@@ -68,9 +64,7 @@ struct Opened {
 /// # Errors
 /// Every mistake of the draft.
 pub fn check(draft: &[u8]) -> Result<(), ApplyError> {
-    plan::compile(draft, None, 0)
-        .map(drop)
-        .map_err(ApplyError::Invalid)
+    plan::compile(draft, None, 0).map(drop).map_err(ApplyError::Invalid)
 }
 
 impl Engine {
@@ -87,34 +81,17 @@ impl Engine {
         let opened = open_all(&change.listeners.open, self.shared.workers.len(), &plan)?;
         let metrics = open_all(&change.metrics.open, 1, &plan)?;
 
-        let opened: Vec<(u32, Opened)> = opened
-            .into_iter()
-            .map(|one| (doors.admit(&one.bind), one))
-            .collect();
-        let retire: Vec<u32> = change
-            .listeners
-            .retire
-            .iter()
-            .filter_map(|bind| doors.by_bind.remove(bind))
-            .collect();
-        self.shared
-            .max_clients
-            .store(plan.max_clients, Ordering::Relaxed);
+        let opened: Vec<(u32, Opened)> = opened.into_iter().map(|one| (doors.admit(&one.bind), one)).collect();
+        let retire: Vec<u32> = change.listeners.retire.iter().filter_map(|bind| doors.by_bind.remove(bind)).collect();
+        self.shared.max_clients.store(plan.max_clients, Ordering::Relaxed);
         let listeners = doors.listeners(&plan);
-        let running = Arc::new(Running::new(
-            plan,
-            listeners,
-            previous.as_deref(),
-            self.shared.workers.len(),
-        ));
+        let running = Arc::new(Running::new(plan, listeners, previous.as_deref(), self.shared.workers.len()));
         self.shared.set_running(Arc::clone(&running));
         self.swap(&running, &opened, &retire);
         change.settle();
         self.steer_side(&running, metrics, change.metrics.retire);
         unlink(&change.listeners.retire);
-        self.shared.facts.push(Fact::PlanApplied {
-            generation: running.generation,
-        });
+        self.shared.facts.push(Fact::PlanApplied { generation: running.generation });
         Ok(running.generation)
     }
 
@@ -122,16 +99,9 @@ impl Engine {
     fn swap(&self, running: &Arc<Running>, opened: &[(u32, Opened)], retire: &[u32]) {
         let (done, all_done) = mpsc::channel();
         for (index, worker) in self.shared.workers.iter().enumerate() {
-            let open = opened
-                .iter()
-                .map(|(id, one)| (*id, Arc::clone(&one.sockets[index]), one.kind))
-                .collect();
-            let command = Command::Apply {
-                running: Arc::clone(running),
-                open,
-                retire: retire.to_vec(),
-                done: done.clone(),
-            };
+            let open = opened.iter().map(|(id, one)| (*id, Arc::clone(&one.sockets[index]), one.kind)).collect();
+            let command =
+                Command::Apply { running: Arc::clone(running), open, retire: retire.to_vec(), done: done.clone() };
             let _ = worker.send(command);
         }
         drop(done);
@@ -139,20 +109,13 @@ impl Engine {
     }
 
     fn steer_side(&self, running: &Running, opened: Vec<Opened>, retired: Vec<Bind>) {
-        for Opened {
-            bind,
-            mut sockets,
-            kind,
-        } in opened
-        {
+        for Opened { bind, mut sockets, kind } in opened {
             if let Some(socket) = sockets.pop() {
                 self.order(Order::Listen { bind, socket, kind });
             }
         }
         unlink(&retired);
-        retired
-            .into_iter()
-            .for_each(|bind| self.order(Order::Retire(bind)));
+        retired.into_iter().for_each(|bind| self.order(Order::Retire(bind)));
         self.order(Order::Log(running.plan.log.clone()));
     }
 }
@@ -185,24 +148,11 @@ impl Doors {
 
 fn open_all(binds: &[Bind], workers: usize, plan: &Plan) -> Result<Vec<Opened>, ApplyError> {
     let open = |bind: &Bind| match listen::open(bind, workers) {
-        Ok((sockets, kind)) => Ok(Opened {
-            bind: bind.clone(),
-            sockets,
-            kind,
-        }),
+        Ok((sockets, kind)) => Ok(Opened { bind: bind.clone(), sockets, kind }),
         Err(error) => {
-            let owner = plan
-                .listeners
-                .iter()
-                .find(|listener| listener.binds.contains(bind));
-            let listener = owner
-                .map_or("metrics", |listener| &*listener.name)
-                .to_owned();
-            Err(ApplyError::Bind {
-                listener,
-                bind: bind.to_string(),
-                error,
-            })
+            let owner = plan.listeners.iter().find(|listener| listener.binds.contains(bind));
+            let listener = owner.map_or("metrics", |listener| &*listener.name).to_owned();
+            Err(ApplyError::Bind { listener, bind: bind.to_string(), error })
         }
     };
     binds.iter().map(open).collect()

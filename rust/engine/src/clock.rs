@@ -37,11 +37,7 @@ pub(crate) struct Seat(u32);
 
 impl Clock {
     pub(crate) fn new(epoch: Instant) -> Self {
-        let clock = Clock {
-            epoch,
-            tick: Cell::new(0),
-            seats: RefCell::default(),
-        };
+        let clock = Clock { epoch, tick: Cell::new(0), seats: RefCell::default() };
         clock.tick.set(clock.ticks());
         clock
     }
@@ -85,11 +81,7 @@ impl Clock {
 
     /// Sets the deadline to `ms` from now (never early, at most one tick late).
     pub(crate) fn expire_in(&self, seat: Seat, ms: u32) {
-        let due = self
-            .tick
-            .get()
-            .saturating_add(ms.div_ceil(TICK_MS))
-            .saturating_add(1);
+        let due = self.tick.get().saturating_add(ms.div_ceil(TICK_MS)).saturating_add(1);
         self.seats.borrow_mut().due[seat.0 as usize] = due;
     }
 
@@ -99,18 +91,13 @@ impl Clock {
 
     /// Says that this connection waits for its next request (or no longer does).
     pub(crate) fn set_idle(&self, seat: Seat, idle: bool) {
-        self.seats.borrow_mut().idle_since[seat.0 as usize] =
-            if idle { self.tick.get() } else { NEVER };
+        self.seats.borrow_mut().idle_since[seat.0 as usize] = if idle { self.tick.get() } else { NEVER };
     }
 
     /// Expires the connection that has been idle for longest; false if none is idle.
     pub(crate) fn evict_longest_idle(&self) -> bool {
         let mut seats = self.seats.borrow_mut();
-        let oldest = seats
-            .idle_since
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, since)| **since);
+        let oldest = seats.idle_since.iter().enumerate().min_by_key(|(_, since)| **since);
         match oldest.map(|(index, since)| (index, *since)) {
             Some((index, since)) if since != NEVER => {
                 seats.expire(index);
@@ -122,12 +109,7 @@ impl Clock {
 
     /// Wakes every connection, so that it looks around.
     pub(crate) fn nudge_all(&self) {
-        self.seats
-            .borrow()
-            .wakers
-            .iter()
-            .flatten()
-            .for_each(Waker::wake_by_ref);
+        self.seats.borrow().wakers.iter().flatten().for_each(Waker::wake_by_ref);
     }
 
     /// Moves to the present and wakes every connection whose deadline has passed.

@@ -52,13 +52,7 @@ pub(crate) struct Part<'s> {
 
 impl Part<'_> {
     /// A whole body of nothing.
-    pub(crate) const NOTHING: Part<'static> = Part {
-        data: &[],
-        last: true,
-    };
+    pub(crate) const NOTHING: Part<'static> = Part { data: &[], last: true };
     /// Nothing yet.
-    pub(crate) const LATER: Part<'static> = Part {
-        data: &[],
-        last: false,
-    };
+    pub(crate) const LATER: Part<'static> = Part { data: &[], last: false };
 }

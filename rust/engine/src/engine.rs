@@ -38,9 +38,7 @@ impl Engine {
     /// # Errors
     /// No descriptor or thread to be had.
     pub fn start(options: Options) -> io::Result<Engine> {
-        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..options.workers.max(1))
-            .map(|_| unbounded_channel())
-            .unzip();
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..options.workers.max(1)).map(|_| unbounded_channel()).unzip();
         let shared = Arc::new(Shared::new(senders.into())?);
         let (side, orders) = unbounded_channel();
         let engine = Engine {
@@ -56,9 +54,7 @@ impl Engine {
         })?;
         for (index, inbox) in inboxes.into_iter().enumerate() {
             let shared = Arc::clone(&shared);
-            engine.spawn(&format!("pylb-worker-{index}"), move || {
-                worker::run(index, shared, inbox)
-            })?;
+            engine.spawn(&format!("pylb-worker-{index}"), move || worker::run(index, shared, inbox))?;
         }
         engine.heartbeat();
         Ok(engine)
@@ -82,13 +78,9 @@ impl Engine {
     /// Writes the outcome of an active check; false if there is no such backend.
     pub fn set_health(&self, pool: &str, backend: &str, up: bool) -> bool {
         let running = self.shared.running();
-        let found = running
-            .as_deref()
-            .and_then(|running| running.plan.backend_named(pool, backend));
+        let found = running.as_deref().and_then(|running| running.plan.backend_named(pool, backend));
         if let Some(backend) = found {
-            backend
-                .live
-                .set_health(if up { Health::Up } else { Health::Down });
+            backend.live.set_health(if up { Health::Up } else { Health::Down });
         }
         found.is_some()
     }
@@ -119,9 +111,7 @@ impl Engine {
         self.shared.draining.store(true, Ordering::Relaxed);
         self.shared.tell(|| Command::Stop);
         // The side thread was started first and ends last, so that it writes the workers' last lines.
-        let mut threads =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
-                .into_iter();
+        let mut threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
         let side = threads.next();
         threads.for_each(|worker| drop(worker.join()));
         self.order(Order::Stop);
@@ -139,10 +129,7 @@ impl Engine {
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let thread = thread::Builder::new().name(name.to_owned()).spawn(body)?;
-        self.threads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(thread);
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
     }
 }

@@ -34,7 +34,7 @@ use crate::reply::Answer;
 use crate::request_id::RequestId;
 use crate::running::Held;
 use crate::upstream::connect::connect;
-use crate::upstream::pool::{Found, Terms};
+use crate::upstream::pool::Found;
 use crate::worker::Worker;
 
 /// What the client's connection does next.
@@ -50,11 +50,7 @@ pub(crate) enum After {
 impl After {
     /// After a complete answer.
     fn of(down: &Conn) -> Self {
-        if down.is_reusable() && down.has_read_all() {
-            After::Next
-        } else {
-            After::Close
-        }
+        if down.is_reusable() && down.has_read_all() { After::Next } else { After::Close }
     }
 }
 
@@ -71,6 +67,7 @@ pub(crate) struct Exchange {
     head: Option<Head>,
     id: RequestId,
     progress: Progress,
+    pick: Option<Pick>,
     up: Option<Upstream>,
     upload: Upload,
     watching: bool,
@@ -85,7 +82,6 @@ pub(crate) struct Exchange {
 /// The connection to the backend that was picked.
 struct Upstream {
     conn: Conn,
-    pick: Pick,
     /// How long it had been idle, if it was; a close on a fresh one is the backend's fault, on an old one chance.
     reused_ms: Option<u32>,
     sent: Tick,
@@ -134,15 +130,10 @@ struct Story {
 impl Exchange {
     pub(crate) fn new(client: &Client, held: Held, head: Head, seat: Seat, served: u32) -> Self {
         let worker = &client.worker;
-        let (index, listener) = held
-            .listener(client.door)
-            .map_or((0, &held.plan.listeners[0]), |found| found);
+        let (index, listener) = held.listener(client.door).map_or((0, &held.plan.listeners[0]), |found| found);
         let trusted = wire::forwarded::is_trusted(client.peer, &listener.trusted);
-        let address = if trusted {
-            wire::forwarded::client(client.peer, &listener.trusted, &head)
-        } else {
-            client.peer
-        };
+        let address =
+            if trusted { wire::forwarded::client(client.peer, &listener.trusted, &head) } else { client.peer };
         Exchange {
             listener: index,
             door: client.door,
@@ -153,6 +144,7 @@ impl Exchange {
             last_request: served >= listener.max_requests,
             id: RequestId::new(worker.random()),
             progress: Progress::new(index),
+            pick: None,
             up: None,
             upload: Upload::Unsent,
             watching: true,
@@ -186,19 +178,12 @@ impl Exchange {
     /// Tries backends until one has answered, the request may not be sent again, or none is left.
     async fn forward(&mut self, worker: &Worker, down: &mut Conn) -> Result<Sent, Failure> {
         loop {
-            let (pool, slot) = match self.decide(worker) {
-                Step::Reply(reply) => return Ok(Sent::Reply(reply.into())),
-                Step::Send { pool, slot } => (pool, slot),
-            };
-            let pick = Pick::new(self.held.clone(), pool, slot);
-            if self.tries == 0 {
-                pick.budget().request(self.story.started);
+            if let Some(answer) = self.choose(worker) {
+                return Ok(Sent::Reply(answer));
             }
-            self.tries += 1;
-            self.story.served_by = Some((pool, slot));
-            let reached = match self.reuse(worker, pick) {
-                Ok(()) => Ok(()),
-                Err(pick) => Box::pin(self.open(worker, down, pick)).await,
+            let reached = match self.reuse(worker) {
+                true => Ok(()),
+                false => Box::pin(self.open(worker, down)).await,
             };
             let result = match reached {
                 Ok(()) => poll_fn(|cx| self.poll_flow(worker, down, cx)).await,
@@ -206,84 +191,69 @@ impl Exchange {
             };
             match result {
                 Ok(()) => return Ok(Sent::Relayed),
-                Err(failure) => self.judge(worker, down, failure, pool, slot)?,
+                Err(failure) => self.judge(worker, down, failure)?,
+            }
+        }
+    }
+
+    /// Picks the next backend; an answer instead if there is none to pick.
+    fn choose(&mut self, worker: &Worker) -> Option<Answer> {
+        match self.decide(worker) {
+            Step::Reply(reply) => Some(reply.into()),
+            Step::Send { pool, slot } => {
+                let pick = Pick::new(self.held.clone(), pool, slot);
+                if self.tries == 0 {
+                    pick.budget().request(self.story.started);
+                }
+                self.tries += 1;
+                self.story.served_by = Some((pool, slot));
+                self.pick = Some(pick);
+                None
             }
         }
     }
 
     fn decide(&mut self, worker: &Worker) -> Step {
-        let now = if self.tries == 0 {
-            self.story.started
-        } else {
-            worker.now()
-        };
+        let now = if self.tries == 0 { self.story.started } else { worker.now() };
         let dice = worker.dice();
-        let Exchange {
-            held,
-            progress,
-            head,
-            client,
-            ..
-        } = self;
+        let Exchange { held, progress, head, client, .. } = self;
         match head {
             Some(head) => held.plan.decide(progress, head, *client, now, dice),
             None => unreachable!("the head leaves the exchange only when it is dropped"),
         }
     }
 
-    /// Takes an idle connection to the picked backend; the pick comes back if there is none that is safe enough.
-    fn reuse(&mut self, worker: &Worker, pick: Pick) -> Result<(), Pick> {
-        let replayable =
-            self.head().is_idempotent() && matches!(self.head().framing(), wire::Framing::Empty);
+    /// Takes an idle connection to the picked backend; false if there is none that is safe enough.
+    fn reuse(&mut self, worker: &Worker) -> bool {
+        let replayable = self.head().is_idempotent() && matches!(self.head().framing(), wire::Framing::Empty);
+        let backend = self.pick().live();
         let mut stale = 0;
-        let found = worker.upstream.borrow_mut().take(
-            pick.live(),
-            replayable,
-            worker.clock.coarse_ms(),
-            &mut stale,
-        );
+        let found = worker.upstream.borrow_mut().take(backend, replayable, worker.clock.coarse_ms(), &mut stale);
         worker.meter().stale.add(stale);
-        let Found::Idle(conn, age_ms) = found else {
-            return Err(pick);
-        };
+        let Found::Idle(conn, age_ms) = found else { return false };
         worker.meter().reused.add(1);
         self.story.reused = true;
-        let sent = if self.tries == 1 {
-            self.story.started
-        } else {
-            worker.now()
-        };
-        self.use_upstream(Upstream {
-            conn,
-            pick,
-            reused_ms: Some(age_ms),
-            sent,
-        });
-        Ok(())
+        let sent = if self.tries == 1 { self.story.started } else { worker.now() };
+        self.use_upstream(Upstream { conn, reused_ms: Some(age_ms), sent });
+        true
     }
 
     /// Connects to the picked backend, within the pool's time and for as long as the client stays.
-    async fn open(&mut self, worker: &Worker, down: &mut Conn, pick: Pick) -> Result<(), Failure> {
+    async fn open(&mut self, worker: &Worker, down: &mut Conn) -> Result<(), Failure> {
         let begun = worker.now();
-        let (address, connect_ms) = pick.address();
+        let (address, connect_ms) = self.pick().address();
         worker.clock.expire_in(self.seat, connect_ms);
         let mut connecting = pin!(connect(address.clone(), worker.descriptor_limit));
         let watching = self.watching && down.has_read_all();
         let conn = poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                return Poll::Ready(
-                    result
-                        .map(Conn::new)
-                        .map_err(|error| Failure::of_connect(&error)),
-                );
+                return Poll::Ready(result.map(Conn::new).map_err(|error| Failure::of_connect(&error)));
             }
             if worker.clock.expired(self.seat) {
                 return Poll::Ready(Err(Failure::ConnectTimeout));
             }
             if watching {
-                return down
-                    .poll_gone(cx, &mut worker.buffers.borrow_mut().receive)
-                    .map(Err);
+                return down.poll_gone(cx, &mut worker.buffers.borrow_mut().receive).map(Err);
             }
             Poll::Pending
         })
@@ -292,12 +262,7 @@ impl Exchange {
         let sent = worker.now();
         self.story.connect = Some(since(begun, sent));
         self.story.reused = false;
-        self.use_upstream(Upstream {
-            conn,
-            pick,
-            reused_ms: None,
-            sent,
-        });
+        self.use_upstream(Upstream { conn, reused_ms: None, sent });
         Ok(())
     }
 
@@ -309,12 +274,7 @@ impl Exchange {
 
     // ---- flow: both directions in one poll
 
-    fn poll_flow(
-        &mut self,
-        worker: &Worker,
-        down: &mut Conn,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
+    fn poll_flow(&mut self, worker: &Worker, down: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Some(mut up) = self.up.take() else {
             return Poll::Ready(Err(Failure::ClosedEarly));
         };
@@ -408,14 +368,7 @@ impl Exchange {
             trusted: self.trusted,
             request_id: (!keeps_id).then(|| self.id.as_bytes()),
         };
-        let offered = up.offer_request(
-            cx,
-            &mut buffers.scratch,
-            self.head(),
-            &edits,
-            &part,
-            trailers,
-        );
+        let offered = up.offer_request(cx, &mut buffers.scratch, self.head(), &edits, &part, trailers);
         self.uploaded(part.last, offered.is_ok());
         Ok(())
     }
@@ -445,24 +398,14 @@ impl Exchange {
         buffers: &mut Buffers,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        let Buffers {
-            receive,
-            scratch,
-            pages,
-        } = buffers;
+        let Buffers { receive, scratch, pages } = buffers;
         loop {
             ready!(down.poll_room(cx)).map_err(|_| Failure::ClientGone)?;
-            let piece = ready!(
-                up.conn
-                    .poll_piece(cx, receive, pages, &self.listener().rules)
-            )?;
+            let piece = ready!(up.conn.poll_piece(cx, receive, pages, &self.listener().rules))?;
             let (offered, last) = match piece {
                 Piece::Interim(head) => {
-                    let edits = ResponseEdits {
-                        version: Version::Http11,
-                        keep_alive: true,
-                        framing: wire::Framing::Empty,
-                    };
+                    let edits =
+                        ResponseEdits { version: Version::Http11, keep_alive: true, framing: wire::Framing::Empty };
                     let offered = match self.head().version() {
                         Version::Http11 => down.offer_interim(cx, scratch, &head, &edits),
                         Version::Http10 => Ok(()),
@@ -510,10 +453,7 @@ impl Exchange {
 
     /// Bytes that have moved either way, to tell progress from a wake-up.
     fn moved(&self, down: &Conn) -> (u64, usize) {
-        (
-            self.story.bytes_in + self.story.bytes_out,
-            down.backlog_len(),
-        )
+        (self.story.bytes_in + self.story.bytes_out, down.backlog_len())
     }
 
     /// Sets or keeps the deadline of whoever has to move next; true when it has passed.
@@ -533,10 +473,7 @@ impl Exchange {
         }
         let moved = after.0.abs_diff(before.0) + after.1.abs_diff(before.1) as u64;
         let too_slow = match phase {
-            Phase::Body | Phase::Client => {
-                self.pace
-                    .is_too_slow(phase == self.phase, moved, clock.coarse_ms())
-            }
+            Phase::Body | Phase::Client => self.pace.is_too_slow(phase == self.phase, moved, clock.coarse_ms()),
             _ => false,
         };
         self.phase = phase;
@@ -546,10 +483,7 @@ impl Exchange {
 
     fn patience(&self, phase: Phase) -> u32 {
         let listener = self.listener();
-        let route = self
-            .progress
-            .route
-            .and_then(|route| listener.routes.get(route as usize));
+        let route = self.progress.route.and_then(|route| listener.routes.get(route as usize));
         match phase {
             Phase::Body => listener.body_idle_ms,
             Phase::Client | Phase::None => listener.send_idle_ms,
@@ -571,45 +505,35 @@ impl Exchange {
             self.story.ended = Some(now);
         }
         if matches!(head.status(), 502..=504) {
-            up.pick.failed(worker, now, "answered 502, 503 or 504");
+            self.pick().failed(worker, now, "answered 502, 503 or 504");
         } else {
-            up.pick.succeeded(worker, took, now);
+            self.pick().succeeded(worker, took, now);
         }
     }
 
     /// The response is complete: the slot is free, and the connection goes back if both sides agree.
     fn settle(&mut self, worker: &Worker, up: Upstream) {
-        let Upstream { conn, pick, .. } = up;
-        if conn.is_clean() {
-            let terms: Terms = pick.terms(conn.announced_keepalive());
-            worker
-                .upstream
-                .borrow_mut()
-                .put(pick.live(), conn, terms, worker.clock.coarse_ms());
+        let Some(pick) = self.pick.take() else { return };
+        if up.conn.is_clean() {
+            let terms = pick.terms(up.conn.announced_keepalive());
+            worker.upstream.borrow_mut().put(pick.live(), up.conn, terms, worker.clock.coarse_ms());
         }
     }
 
-    /// An attempt failed. `Ok`: try again.
-    fn judge(
-        &mut self,
-        worker: &Worker,
-        down: &Conn,
-        failure: Failure,
-        pool: u32,
-        slot: u32,
-    ) -> Result<(), Failure> {
-        let up = self.up.take();
-        let reused_ms = up.as_ref().and_then(|up| up.reused_ms);
-        let pick = up.map_or_else(|| Pick::unheld(self.held.clone(), pool, slot), |up| up.pick);
-        let was_stale = failure == Failure::ClosedEarly && reused_ms.is_some();
-        if was_stale {
-            worker.meter().stale.add(1);
-            worker
-                .upstream
-                .borrow_mut()
-                .learn(pick.live(), reused_ms.unwrap_or_default());
-        } else if matches!(failure.blame(), Blame::Backend) && self.story.status == 0 {
-            pick.failed(worker, worker.now(), failure.reason());
+    /// An attempt failed; the slot is free. `Ok`: try again.
+    fn judge(&mut self, worker: &Worker, down: &Conn, failure: Failure) -> Result<(), Failure> {
+        let reused_ms = self.up.take().and_then(|up| up.reused_ms);
+        let Some(pick) = self.pick.take() else { return Err(failure) };
+        match reused_ms {
+            // It had been closed while it was idle: nobody's fault, and something to learn.
+            Some(age_ms) if failure == Failure::ClosedEarly => {
+                worker.meter().stale.add(1);
+                worker.upstream.borrow_mut().learn(pick.live(), age_ms);
+            }
+            _ if matches!(failure.blame(), Blame::Backend) && self.story.status == 0 => {
+                pick.failed(worker, worker.now(), failure.reason());
+            }
+            _ => {}
         }
         let spent = self.spent();
         if !down.is_unanswered() || !failure.may_retry(spent) || self.tries >= pick.tries() {
@@ -619,7 +543,7 @@ impl Exchange {
             worker.meter().retries_denied.add(1);
             return Err(failure);
         }
-        self.attempts.push((pool, slot, failure.reason()));
+        self.attempts.extend(self.story.served_by.map(|(pool, slot)| (pool, slot, failure.reason())));
         if failure == Failure::ClosedEarly {
             self.closed_before = true;
             worker.meter().retries_closed.add(1);
@@ -651,28 +575,17 @@ impl Exchange {
         self.story.error = answer.error;
         let keep_alive = down.has_read_all() && self.head().keep_alive() && !self.is_last(worker);
         let mut bytes = Vec::with_capacity(512);
-        answer.render(
-            self.head.as_ref(),
-            self.request_id(),
-            keep_alive,
-            &mut bytes,
-        );
+        answer.render(self.head.as_ref(), self.request_id(), keep_alive, &mut bytes);
         self.story.bytes_out = bytes.len() as u64;
         let sent = poll_fn(|cx| Poll::Ready(down.offer_reply(cx, &bytes, keep_alive))).await;
-        if sent.is_err() {
-            After::Abort
-        } else {
-            self.flush(worker, down).await
-        }
+        if sent.is_err() { After::Abort } else { self.flush(worker, down).await }
     }
 
     /// Waits until the client has taken everything.
     async fn flush(&mut self, worker: &Worker, down: &mut Conn) -> After {
         if down.has_backlog() {
             self.phase = Phase::Client;
-            worker
-                .clock
-                .expire_in(self.seat, self.patience(Phase::Client));
+            worker.clock.expire_in(self.seat, self.patience(Phase::Client));
             let done = poll_fn(|cx| self.poll_flush(worker, down, cx)).await;
             if let Err(failure) = done {
                 self.story.reason = Some(failure.reason());
@@ -683,39 +596,23 @@ impl Exchange {
         After::of(down)
     }
 
-    fn poll_flush(
-        &mut self,
-        worker: &Worker,
-        down: &mut Conn,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
+    fn poll_flush(&mut self, worker: &Worker, down: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let before = down.backlog_len();
         if let Poll::Ready(result) = down.poll_room(cx) {
             return Poll::Ready(result.map_err(|_| Failure::ClientGone));
         }
         let moved = before - down.backlog_len();
         if moved > 0 {
-            worker
-                .clock
-                .expire_in(self.seat, self.patience(Phase::Client));
+            worker.clock.expire_in(self.seat, self.patience(Phase::Client));
         }
-        let late = worker.clock.expired(self.seat)
-            || self
-                .pace
-                .is_too_slow(true, moved as u64, worker.clock.coarse_ms());
-        if late {
-            Poll::Ready(Err(Failure::ClientSlow))
-        } else {
-            Poll::Pending
-        }
+        let late =
+            worker.clock.expired(self.seat) || self.pace.is_too_slow(true, moved as u64, worker.clock.coarse_ms());
+        if late { Poll::Ready(Err(Failure::ClientSlow)) } else { Poll::Pending }
     }
 
     /// Counts and logs, and gives the head's page back.
     fn close_book(&mut self, worker: &Worker) {
-        let took = since(
-            self.story.started,
-            self.story.ended.unwrap_or_else(|| worker.now()),
-        );
+        let took = since(self.story.started, self.story.ended.unwrap_or_else(|| worker.now()));
         self.count(worker, took);
         let log = &self.held.plan.log;
         if self.listener().access_log && log.access != plan::Sink::Off {
@@ -728,20 +625,10 @@ impl Exchange {
 
     fn count(&self, worker: &Worker, took: Duration) {
         let meters = self.held.meters(self.listener);
-        let route = self
-            .progress
-            .route
-            .and_then(|route| meters.routes.get(route as usize));
-        route
-            .unwrap_or(&meters.unrouted)
-            .lane(worker.index)
-            .exchange(self.story.status, took);
+        let route = self.progress.route.and_then(|route| meters.routes.get(route as usize));
+        route.unwrap_or(&meters.unrouted).lane(worker.index).exchange(self.story.status, took);
         if let Some((pool, slot)) = self.story.served_by {
-            self.held
-                .record(pool, slot)
-                .meter
-                .lane(worker.index)
-                .exchange(self.story.status, took);
+            self.held.record(pool, slot).meter.lane(worker.index).exchange(self.story.status, took);
         }
         worker.meter().bytes_in.add(self.story.bytes_in);
         worker.meter().bytes_out.add(self.story.bytes_out);
@@ -749,26 +636,15 @@ impl Exchange {
 
     fn log(&self, worker: &Worker, took: Duration) {
         let plan = &self.held.plan;
-        let backend =
-            |pool: u32, slot: u32| &*self.held.pool(pool).pool.backends()[slot as usize].name;
-        let attempts: Vec<_> = self
-            .attempts
-            .iter()
-            .map(|(pool, slot, why)| (backend(*pool, *slot), *why))
-            .collect();
-        let route = self
-            .progress
-            .route
-            .map(|route| &*self.listener().routes[route as usize].name);
+        let backend = |pool: u32, slot: u32| &*self.held.pool(pool).pool.backends()[slot as usize].name;
+        let attempts: Vec<_> = self.attempts.iter().map(|(pool, slot, why)| (backend(*pool, *slot), *why)).collect();
+        let route = self.progress.route.map(|route| &*self.listener().routes[route as usize].name);
         let record = Record {
             id: self.request_id(),
             client: self.client,
             request: self.head.as_ref(),
             route,
-            pool: self
-                .story
-                .served_by
-                .map(|(pool, _)| &*self.held.pool(pool).name),
+            pool: self.story.served_by.map(|(pool, _)| &*self.held.pool(pool).name),
             backend: self.story.served_by.map(|(pool, slot)| backend(pool, slot)),
             attempts: &attempts,
             status: self.story.status,
@@ -781,18 +657,14 @@ impl Exchange {
             total: took,
             reused: self.story.reused,
         };
-        worker
-            .log
-            .write(&record, plan.log.format, &worker.shared.log);
+        worker.log.write(&record, plan.log.format, &worker.shared.log);
     }
 
     // ---- small questions
 
     fn too_large(&self) -> Option<Failure> {
         match (self.head().framing(), self.listener().max_body) {
-            (wire::Framing::Length(length), Some(limit)) if length > limit => {
-                Some(Failure::BodyTooLarge)
-            }
+            (wire::Framing::Length(length), Some(limit)) if length > limit => Some(Failure::BodyTooLarge),
             _ => None,
         }
     }
@@ -812,16 +684,19 @@ impl Exchange {
         }
     }
 
+    fn pick(&self) -> &Pick {
+        match &self.pick {
+            Some(pick) => pick,
+            None => unreachable!("between choosing and settling a pick is held"),
+        }
+    }
+
     fn listener(&self) -> &plan::Listener {
         &self.held.plan.listeners[self.listener as usize]
     }
 
     fn request_id(&self) -> &[u8] {
-        let kept = if self.trusted {
-            self.head().field(b"x-request-id")
-        } else {
-            None
-        };
+        let kept = if self.trusted { self.head().field(b"x-request-id") } else { None };
         kept.unwrap_or(self.id.as_bytes())
     }
 }

@@ -104,9 +104,7 @@ impl Failure {
     /// The error type of `Proxy-Status` (RFC 9209, 2.3), where one fits.
     pub(crate) fn proxy_error(self) -> Option<&'static str> {
         match self {
-            Failure::Rule(fault) if matches!(fault.blame(), Blame::Backend) => {
-                Some("http_protocol_error")
-            }
+            Failure::Rule(fault) if matches!(fault.blame(), Blame::Backend) => Some("http_protocol_error"),
             Failure::TooManyInterims => Some("http_protocol_error"),
             Failure::ConnectRefused => Some("connection_refused"),
             Failure::ConnectTimeout => Some("connection_timeout"),
@@ -163,9 +161,7 @@ impl Failure {
         match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::ConnectRefused,
             io::ErrorKind::TimedOut => Failure::ConnectTimeout,
-            _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                Failure::Exhausted
-            }
+            _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Failure::Exhausted,
             _ => Failure::ConnectFailed,
         }
     }

@@ -75,11 +75,7 @@ fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize) -> io::Result<Ve
 }
 
 fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
@@ -103,8 +99,7 @@ fn open_unix(path: &Path) -> io::Result<OwnedFd> {
 }
 
 fn is_alive(address: &SockAddr) -> bool {
-    socket2::Socket::new(Domain::UNIX, Type::STREAM, None)
-        .is_ok_and(|probe| probe.connect(address).is_ok())
+    socket2::Socket::new(Domain::UNIX, Type::STREAM, None).is_ok_and(|probe| probe.connect(address).is_ok())
 }
 
 /// A listening socket that whoever started the process left open under this number.
@@ -112,19 +107,13 @@ fn inherit(number: i32) -> io::Result<(OwnedFd, Kind)> {
     // SAFETY: the number is only borrowed to duplicate it; an invalid one makes dup fail with EBADF.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     let socket = socket2::Socket::from(rustix::io::fcntl_dupfd_cloexec(borrowed, 3)?);
-    let kind = if socket.local_addr()?.is_unix() {
-        Kind::Unix
-    } else {
-        Kind::Tcp
-    };
+    let kind = if socket.local_addr()?.is_unix() { Kind::Unix } else { Kind::Tcp };
     socket.set_nonblocking(true)?;
     Ok((socket.into(), kind))
 }
 
 fn duplicate(socket: OwnedFd, workers: usize) -> io::Result<Vec<Arc<OwnedFd>>> {
-    (0..workers)
-        .map(|_| Ok(Arc::new(socket.try_clone()?)))
-        .collect()
+    (0..workers).map(|_| Ok(Arc::new(socket.try_clone()?))).collect()
 }
 
 /// Watches a listening socket for knocks.
@@ -160,11 +149,7 @@ enum Accepted {
 
 impl Doors {
     pub(crate) fn add(&mut self, id: u32, socket: Arc<OwnedFd>, kind: Kind) -> io::Result<()> {
-        self.doors.push(Door {
-            id,
-            kind,
-            socket: register(socket)?,
-        });
+        self.doors.push(Door { id, kind, socket: register(socket)? });
         Ok(())
     }
 
@@ -213,8 +198,7 @@ impl Doors {
         if self.paused_until_ms.get() == 0 {
             worker.shared.facts.push(Fact::AcceptPaused { why });
         }
-        self.paused_until_ms
-            .set(worker.clock.coarse_ms() + ms.max(1));
+        self.paused_until_ms.set(worker.clock.coarse_ms() + ms.max(1));
         if worker.clock.evict_longest_idle() {
             worker.shared.facts.push(Fact::ClientEvicted);
         }
@@ -222,9 +206,7 @@ impl Doors {
 
     /// Called at every tick: a pause that is over may be reported again.
     pub(crate) fn tick(&self, worker: &Worker) {
-        if self.paused_until_ms.get() != 0
-            && worker.clock.coarse_ms() >= self.paused_until_ms.get() + 1_000
-        {
+        if self.paused_until_ms.get() != 0 && worker.clock.coarse_ms() >= self.paused_until_ms.get() + 1_000 {
             self.paused_until_ms.set(0);
         }
     }
@@ -236,8 +218,7 @@ impl Door {
             match self.accept() {
                 Accepted::Client(socket, peer) => {
                     // The kernel gives the lowest free number, so a high one means that few are left.
-                    let last =
-                        socket.as_raw_fd() as u64 + SPARE_DESCRIPTORS >= worker.descriptor_limit;
+                    let last = socket.as_raw_fd() as u64 + SPARE_DESCRIPTORS >= worker.descriptor_limit;
                     self.place(worker, socket, peer);
                     if last {
                         return Accepted::Exhausted;
@@ -257,12 +238,7 @@ impl Door {
         match worker.less_busy_sibling() {
             Some(sibling) => {
                 worker.meter().handed_over.add(1);
-                let command = Command::Serve {
-                    socket,
-                    kind: self.kind,
-                    peer,
-                    door: self.id,
-                };
+                let command = Command::Serve { socket, kind: self.kind, peer, door: self.id };
                 let _ = worker.shared.workers[sibling].send(command);
             }
             None => worker.serve(socket, self.kind, peer, self.id),
@@ -270,23 +246,16 @@ impl Door {
     }
 
     fn accept(&self) -> Accepted {
-        match rustix::net::acceptfrom_with(
-            &**self.socket.get_ref(),
-            SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-        ) {
+        match rustix::net::acceptfrom_with(&**self.socket.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((socket, address)) => {
                 let address = address.and_then(|any| SocketAddr::try_from(any).ok());
                 Accepted::Client(
                     socket,
-                    address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| {
-                        peer.ip().to_canonical()
-                    }),
+                    address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical()),
                 )
             }
             Err(rustix::io::Errno::AGAIN) => Accepted::Nobody,
-            Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
-                Accepted::Exhausted
-            }
+            Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => Accepted::Exhausted,
             Err(_) => Accepted::Again, // the client was gone before we came
         }
     }

@@ -20,10 +20,7 @@ impl Pace {
     /// which the client had nothing to do does not count. True at the end of a window that was too slow.
     pub(crate) fn is_too_slow(&mut self, same_turn: bool, bytes: u64, now_ms: u32) -> bool {
         if !same_turn || self.since_ms == 0 {
-            *self = Pace {
-                since_ms: now_ms.max(1),
-                bytes,
-            };
+            *self = Pace { since_ms: now_ms.max(1), bytes };
             return false;
         }
         self.bytes += bytes;
@@ -31,10 +28,7 @@ impl Pace {
             return false;
         }
         let slow = self.bytes < LEAST;
-        *self = Pace {
-            since_ms: now_ms,
-            bytes: 0,
-        };
+        *self = Pace { since_ms: now_ms, bytes: 0 };
         slow
     }
 }

@@ -15,28 +15,12 @@ pub(crate) struct Pick {
     held: Held,
     pool: u32,
     slot: u32,
-    raised: bool,
 }
 
 impl Pick {
     /// Takes over the slot that `choose` has raised.
     pub(crate) fn new(held: Held, pool: u32, slot: u32) -> Self {
-        Pick {
-            held,
-            pool,
-            slot,
-            raised: true,
-        }
-    }
-
-    /// Speaks of a backend without holding a slot of it.
-    pub(crate) fn unheld(held: Held, pool: u32, slot: u32) -> Self {
-        Pick {
-            held,
-            pool,
-            slot,
-            raised: false,
-        }
+        Pick { held, pool, slot }
     }
 
     pub(crate) fn live(&self) -> u64 {
@@ -53,19 +37,13 @@ impl Pick {
 
     /// Where the backend listens, and the milliseconds it has to accept.
     pub(crate) fn address(&self) -> (&Address, u32) {
-        (
-            &self.pool().addresses[self.slot as usize],
-            self.pool().connect_ms,
-        )
+        (&self.pool().addresses[self.slot as usize], self.pool().connect_ms)
     }
 
     /// How its idle connections are kept; `announced` is what the backend itself said, in milliseconds.
     pub(crate) fn terms(&self, announced: Option<u32>) -> Terms {
         let pool = self.pool();
-        Terms {
-            keepalive_ms: pool.keepalive_ms.or(announced),
-            limit: pool.idle_connections,
-        }
+        Terms { keepalive_ms: pool.keepalive_ms.or(announced), limit: pool.idle_connections }
     }
 
     /// The backend gave an answer that counts as one.
@@ -105,8 +83,6 @@ impl Pick {
 
 impl Drop for Pick {
     fn drop(&mut self) {
-        if self.raised {
-            self.pool().pool.release(self.slot);
-        }
+        self.pool().pool.release(self.slot);
     }
 }

@@ -29,24 +29,13 @@ impl From<Failure> for Answer {
 
 impl From<plan::Reply> for Answer {
     fn from(reply: plan::Reply) -> Self {
-        Answer {
-            status: reply.status,
-            error: reply.error,
-            retry_after: reply.retry_after,
-            text: reply.text,
-        }
+        Answer { status: reply.status, error: reply.error, retry_after: reply.retry_after, text: reply.text }
     }
 }
 
 impl Answer {
     /// Renders the whole answer into `out`. Without a request (its head was not understood) it is plain text.
-    pub(crate) fn render(
-        &self,
-        request: Option<&Head>,
-        id: &[u8],
-        keep_alive: bool,
-        out: &mut Vec<u8>,
-    ) {
+    pub(crate) fn render(&self, request: Option<&Head>, id: &[u8], keep_alive: bool, out: &mut Vec<u8>) {
         let json = request.is_some_and(accepts_json);
         let mut body = Vec::with_capacity(128);
         if json {
@@ -68,32 +57,15 @@ impl Answer {
         }
     }
 
-    fn render_head(
-        &self,
-        json: bool,
-        length: usize,
-        id: &[u8],
-        keep_alive: bool,
-        out: &mut Vec<u8>,
-    ) {
+    fn render_head(&self, json: bool, length: usize, id: &[u8], keep_alive: bool, out: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();
         let mut put = |name: &str, value: &[u8]| {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(value);
             out.extend_from_slice(b"\r\n");
         };
-        put(
-            "HTTP/1.1 ",
-            format!("{} {}", self.status, phrase(self.status)).as_bytes(),
-        );
-        put(
-            "content-type: ",
-            if json {
-                b"application/json"
-            } else {
-                b"text/plain; charset=utf-8"
-            },
-        );
+        put("HTTP/1.1 ", format!("{} {}", self.status, phrase(self.status)).as_bytes());
+        put("content-type: ", if json { b"application/json" } else { b"text/plain; charset=utf-8" });
         put("content-length: ", number.format(length).as_bytes());
         put("x-request-id: ", id);
         if let Some(error) = self.error {

@@ -8,11 +8,8 @@ pub(crate) struct RequestId([u8; 36]);
 impl RequestId {
     /// An id of this millisecond with the given random bits.
     pub(crate) fn new(random: [u8; 10]) -> Self {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let id =
-            uuid::Builder::from_unix_timestamp_millis(now.as_millis() as u64, &random).into_uuid();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let id = uuid::Builder::from_unix_timestamp_millis(now.as_millis() as u64, &random).into_uuid();
         let mut text = [0; 36];
         id.hyphenated().encode_lower(&mut text);
         RequestId(text)

@@ -41,41 +41,25 @@ pub(crate) struct BackendRecord {
 
 impl Running {
     /// Builds on what `previous` counted. `doors` maps each door to its listener's index.
-    pub(crate) fn new(
-        plan: Plan,
-        doors: Vec<Option<u32>>,
-        previous: Option<&Running>,
-        workers: usize,
-    ) -> Self {
+    pub(crate) fn new(plan: Plan, doors: Vec<Option<u32>>, previous: Option<&Running>, workers: usize) -> Self {
         let routes = previous.map(Running::route_meters).unwrap_or_default();
         let records = previous.map(Running::backend_records).unwrap_or_default();
         let meter = |listener: &str, route: &str| {
-            let known = routes
-                .get(&(listener, route))
-                .map(|meter| Arc::clone(meter));
+            let known = routes.get(&(listener, route)).map(|meter| Arc::clone(meter));
             known.unwrap_or_else(|| Arc::new(Meter::new(workers)))
         };
         let listeners = plan.listeners.iter().map(|listener| ListenerMeters {
-            routes: listener
-                .routes
-                .iter()
-                .map(|route| meter(&listener.name, &route.name))
-                .collect(),
+            routes: listener.routes.iter().map(|route| meter(&listener.name, &route.name)).collect(),
             unrouted: meter(&listener.name, ""),
         });
         let record = |pool: &PoolPlan, backend: &str| {
-            let known = records
-                .get(&(&*pool.name, backend))
-                .map(|record| Arc::clone(record));
+            let known = records.get(&(&*pool.name, backend)).map(|record| Arc::clone(record));
             known.unwrap_or_else(|| Arc::new(BackendRecord::new(workers)))
         };
-        let backends = plan.pools.iter().map(|pool| {
-            pool.pool
-                .backends()
-                .iter()
-                .map(|backend| record(pool, &backend.name))
-                .collect()
-        });
+        let backends = plan
+            .pools
+            .iter()
+            .map(|pool| pool.pool.backends().iter().map(|backend| record(pool, &backend.name)).collect());
         Running {
             listeners: listeners.collect(),
             backends: backends.collect(),
@@ -133,25 +117,15 @@ impl Running {
 
 impl BackendRecord {
     fn new(workers: usize) -> Self {
-        BackendRecord {
-            meter: Meter::new(workers),
-            ejected: AtomicBool::new(false),
-            last_error: Mutex::new(None),
-        }
+        BackendRecord { meter: Meter::new(workers), ejected: AtomicBool::new(false), last_error: Mutex::new(None) }
     }
 
     pub(crate) fn note_error(&self, why: &'static str) {
-        *self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
     pub(crate) fn last_error(&self) -> Option<&'static str> {
-        *self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn note_ejected(&self) {

@@ -17,19 +17,9 @@ use crate::running::Running;
 /// What a worker is told.
 pub(crate) enum Command {
     /// Put a plan in force; open and retire doors with it; say when done.
-    Apply {
-        running: Arc<Running>,
-        open: Vec<(u32, Arc<OwnedFd>, Kind)>,
-        retire: Vec<u32>,
-        done: mpsc::Sender<()>,
-    },
+    Apply { running: Arc<Running>, open: Vec<(u32, Arc<OwnedFd>, Kind)>, retire: Vec<u32>, done: mpsc::Sender<()> },
     /// Serve a connection that a busier sibling accepted.
-    Serve {
-        socket: OwnedFd,
-        kind: Kind,
-        peer: IpAddr,
-        door: u32,
-    },
+    Serve { socket: OwnedFd, kind: Kind, peer: IpAddr, door: u32 },
     /// Accept what waits, then nothing more; end connections as they become idle.
     Drain,
     /// End at once.
@@ -67,10 +57,7 @@ impl Shared {
 
     /// The plan in force, for readers off the path of requests.
     pub(crate) fn running(&self) -> Option<Arc<Running>> {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn set_running(&self, running: Arc<Running>) {
@@ -79,10 +66,7 @@ impl Shared {
 
     /// Client connections of all workers.
     pub(crate) fn clients(&self) -> usize {
-        self.meters
-            .iter()
-            .map(|meter| meter.clients.value() as usize)
-            .sum()
+        self.meters.iter().map(|meter| meter.clients.value() as usize).sum()
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -90,8 +74,7 @@ impl Shared {
     }
 
     pub(crate) fn beat(&self) {
-        self.heartbeat
-            .store(self.epoch.elapsed().as_micros() as u64, Ordering::Relaxed);
+        self.heartbeat.store(self.epoch.elapsed().as_micros() as u64, Ordering::Relaxed);
     }
 
     /// Seconds since Python's last sign of life.

@@ -20,11 +20,7 @@ pub(crate) enum Socket {
 
 impl Socket {
     /// Reads into `buffer`; `Ok(0)` is the peer's FIN.
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut target = ReadBuf::new(buffer);
         ready!(match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut target),
@@ -34,11 +30,7 @@ impl Socket {
     }
 
     /// Writes from `slices`, one `send` for a single slice and one `writev` for several.
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match (self, slices) {
             (Socket::Tcp(stream), [one]) => Pin::new(stream).poll_write(cx, one),
             (Socket::Tcp(stream), many) => Pin::new(stream).poll_write_vectored(cx, many),
@@ -64,10 +56,7 @@ impl Socket {
             Socket::Tcp(stream) => stream.as_fd(),
             Socket::Unix(stream) => stream.as_fd(),
         };
-        !matches!(
-            rustix::net::recv(fd, &mut byte, flags),
-            Err(rustix::io::Errno::AGAIN)
-        )
+        !matches!(rustix::net::recv(fd, &mut byte, flags), Err(rustix::io::Errno::AGAIN))
     }
 
     /// Sends FIN; the other direction stays open.

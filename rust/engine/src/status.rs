@@ -89,9 +89,7 @@ impl Status {
             max_clients: shared.max_clients.load(Ordering::Relaxed),
             draining: shared.draining.load(Ordering::Relaxed),
             listeners: running.map(listeners).unwrap_or_default(),
-            pools: running
-                .map(|running| pools(running, now))
-                .unwrap_or_default(),
+            pools: running.map(|running| pools(running, now)).unwrap_or_default(),
         }
     }
 }
@@ -159,13 +157,8 @@ impl BackendStatus {
             name: backend.name.to_string(),
             address: address.to_string(),
             state,
-            why: (state != "up" || live.failures() > 0)
-                .then(|| record.last_error())
-                .flatten(),
-            ejected_for: live
-                .ejected_until()
-                .filter(|until| *until > now)
-                .map(|until| until.since(now).as_secs_f64()),
+            why: (state != "up" || live.failures() > 0).then(|| record.last_error()).flatten(),
+            ejected_for: live.ejected_until().filter(|until| *until > now).map(|until| until.since(now).as_secs_f64()),
             weight: backend.weight,
             backup: backend.backup,
             in_flight: live.in_flight(),

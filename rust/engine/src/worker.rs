@@ -65,35 +65,21 @@ struct Kept {
 
 /// Runs a worker until it is told to stop. The body of its thread.
 pub(crate) fn run(index: usize, shared: Arc<Shared>, mut inbox: UnboundedReceiver<Command>) {
-    let kept = RefCell::new(Kept {
-        running: None,
-        doors: Vec::new(),
-        draining: false,
-    });
+    let kept = RefCell::new(Kept { running: None, doors: Vec::new(), draining: false });
     loop {
         let life = AssertUnwindSafe(|| live(index, &shared, &mut inbox, &kept));
         match catch_unwind(life) {
             Ok(()) => return,
             Err(_) => {
-                shared.meters[index]
-                    .clients
-                    .sub(shared.meters[index].clients.value());
+                shared.meters[index].clients.sub(shared.meters[index].clients.value());
                 shared.facts.push(Fact::WorkerRestarted { worker: index });
             }
         }
     }
 }
 
-fn live(
-    index: usize,
-    shared: &Arc<Shared>,
-    inbox: &mut UnboundedReceiver<Command>,
-    kept: &RefCell<Kept>,
-) {
-    let runtime = match Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())
-    {
+fn live(index: usize, shared: &Arc<Shared>, inbox: &mut UnboundedReceiver<Command>, kept: &RefCell<Kept>) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => panic!("worker {index} has no runtime: {error}"),
     };
@@ -147,21 +133,12 @@ impl Worker {
             return Some(current);
         }
         let retired = self.retired.borrow();
-        retired
-            .iter()
-            .rev()
-            .find(|(known, _)| *known == door)
-            .map(|(_, held)| Rc::clone(held))
+        retired.iter().rev().find(|(known, _)| *known == door).map(|(_, held)| Rc::clone(held))
     }
 
     /// Whether connections from this door end once they are idle.
     pub(crate) fn is_closing(&self, door: u32) -> bool {
-        self.draining.get()
-            || self
-                .running
-                .borrow()
-                .as_ref()
-                .is_none_or(|running| running.listener(door).is_none())
+        self.draining.get() || self.running.borrow().as_ref().is_none_or(|running| running.listener(door).is_none())
     }
 
     pub(crate) fn meter(&self) -> &WorkerMeter {
@@ -226,31 +203,18 @@ impl Worker {
 
     fn add_door(&self, doors: &mut Doors, id: u32, socket: Arc<OwnedFd>, kind: Kind) {
         if let Err(error) = doors.add(id, socket, kind) {
-            panic!(
-                "worker {} cannot register a listening socket: {error}",
-                self.index
-            );
+            panic!("worker {} cannot register a listening socket: {error}", self.index);
         }
     }
 
     fn obey(self: &Rc<Self>, command: Command, doors: &mut Doors, kept: &RefCell<Kept>) {
         match command {
-            Command::Apply {
-                running,
-                open,
-                retire,
-                done,
-            } => {
+            Command::Apply { running, open, retire, done } => {
                 kept.borrow_mut().apply(&running, &open, &retire);
                 self.apply(running, doors, open, &retire);
                 let _ = done.send(());
             }
-            Command::Serve {
-                socket,
-                kind,
-                peer,
-                door,
-            } => self.serve(socket, kind, peer, door),
+            Command::Serve { socket, kind, peer, door } => self.serve(socket, kind, peer, door),
             Command::Drain => {
                 let mut kept = kept.borrow_mut();
                 kept.draining = true;
@@ -270,9 +234,7 @@ impl Worker {
         open: Vec<(u32, Arc<OwnedFd>, Kind)>,
         retire: &[u32],
     ) {
-        self.upstream
-            .borrow_mut()
-            .retain(|live| running.has_backend(live));
+        self.upstream.borrow_mut().retain(|live| running.has_backend(live));
         let previous = self.running.borrow_mut().replace(Rc::new(running));
         for (id, socket, kind) in open {
             self.add_door(doors, id, socket, kind);
@@ -307,12 +269,7 @@ impl Worker {
 }
 
 impl Kept {
-    fn apply(
-        &mut self,
-        running: &Arc<Running>,
-        open: &[(u32, Arc<OwnedFd>, Kind)],
-        retire: &[u32],
-    ) {
+    fn apply(&mut self, running: &Arc<Running>, open: &[(u32, Arc<OwnedFd>, Kind)], retire: &[u32]) {
         self.running = Some(Arc::clone(running));
         self.doors.retain(|(id, ..)| !retire.contains(id));
         self.doors.extend(open.iter().cloned());

@@ -35,9 +35,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const REQUEST: &[u8] = b"GET /api/items?page=2 HTTP/1.1\r\nhost: shop.example\r\nuser-agent: test\r\naccept: */*\r\ncookie: a=b\r\n\r\n";
-const RESPONSE: &[u8] =
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello";
+const REQUEST: &[u8] =
+    b"GET /api/items?page=2 HTTP/1.1\r\nhost: shop.example\r\nuser-agent: test\r\naccept: */*\r\ncookie: a=b\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello";
 
 fn origin() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -60,10 +60,7 @@ fn answer(mut stream: TcpStream) {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .expect("a port")
-        .port()
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
 }
 
 fn draft(listen: u16, origin: u16) -> String {
@@ -89,9 +86,7 @@ fn draft(listen: u16, origin: u16) -> String {
 fn a_keep_alive_request_allocates_nothing() {
     let port = free_port();
     let engine = engine::Engine::start(engine::Options { workers: 1 }).expect("an engine");
-    engine
-        .apply(draft(port, origin()).as_bytes())
-        .expect("a plan");
+    engine.apply(draft(port, origin()).as_bytes()).expect("a plan");
     let mut client = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     let mut buffer = [0u8; 4096];
     let mut requests = |count: usize| {
@@ -105,9 +100,5 @@ fn a_keep_alive_request_allocates_nothing() {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     requests(2_000);
     let after = ALLOCATIONS.load(Ordering::Relaxed);
-    assert_eq!(
-        after - before,
-        0,
-        "allocations in 2,000 keep-alive requests"
-    );
+    assert_eq!(after - before, 0, "allocations in 2,000 keep-alive requests");
 }

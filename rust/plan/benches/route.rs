@@ -3,11 +3,7 @@
 //! Each host has nine prefixes and a route for the rest, as a busy shared front end would. Three kinds of requests:
 //! spread over all hosts, always the same one (caches warm), and hostile ones that go as deep as they can. No harness:
 //! the figure wanted is a plain mean over many lookups in a fixed, scattered order.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a bench reads the clock"
-)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -20,23 +16,14 @@ const ROUNDS: usize = 5;
 const BAR: f64 = 300.0;
 
 fn main() {
-    println!(
-        "{:>8} {:>10} {:>10} {:>10}   ns per lookup, bar {BAR}",
-        "hosts", "scattered", "same", "hostile"
-    );
+    println!("{:>8} {:>10} {:>10} {:>10}   ns per lookup, bar {BAR}", "hosts", "scattered", "same", "hostile");
     for hosts in [1, 99, 101, 10_000] {
         let plan = compiled(hosts);
         let listener = &plan.listeners[0];
         let scattered = best(|| scattered(listener, hosts));
         let same = best(|| again(listener, &host(hosts / 2), b"/products5/by-id/4711"));
         let deep = [b"/products0".to_vec(), b"/a".repeat(4000)].concat();
-        let hostile = best(|| {
-            again(
-                listener,
-                &[&b"a.".repeat(120), &host(0)[..]].concat(),
-                &deep,
-            )
-        });
+        let hostile = best(|| again(listener, &[&b"a.".repeat(120), &host(0)[..]].concat(), &deep));
         println!("{hosts:>8} {scattered:>10.1} {same:>10.1} {hostile:>10.1}");
     }
 }
@@ -88,9 +75,7 @@ fn write_number(host: &mut [u8; 17], mut number: usize) {
 fn compiled(hosts: usize) -> plan::Plan {
     let mut draft: serde_json::Value =
         serde_json::from_str(include_str!("../tests/drafts/base.json")).expect("a draft");
-    let routes = draft["listeners"]["web"]["routes"]
-        .as_array_mut()
-        .expect("a list");
+    let routes = draft["listeners"]["web"]["routes"].as_array_mut().expect("a list");
     let any = routes.remove(0);
     for number in 0..hosts * 10 {
         let mut route = any.clone();

@@ -51,16 +51,10 @@ impl Bind {
         }
         if let Some(port) = written.strip_prefix(':').filter(|port| !port.contains(':')) {
             let port = port_number(written, port)?;
-            return Ok(Bind::Tcp {
-                address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-                only_v6: false,
-            });
+            return Ok(Bind::Tcp { address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), only_v6: false });
         }
         let address = socket_address(written, BINDS)?;
-        Ok(Bind::Tcp {
-            address,
-            only_v6: true,
-        })
+        Ok(Bind::Tcp { address, only_v6: true })
     }
 
     /// Both cannot be open at the same time: they are equal, or one takes addresses of the other.
@@ -90,10 +84,7 @@ impl Bind {
 impl fmt::Display for Bind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Bind::Tcp {
-                address,
-                only_v6: false,
-            } => write!(out, ":{}", address.port()),
+            Bind::Tcp { address, only_v6: false } => write!(out, ":{}", address.port()),
             Bind::Tcp { address, .. } => write!(out, "{address}"),
             Bind::Unix(path) => write!(out, "unix:{}", path.display()),
             Bind::Fd(number) => write!(out, "fd:{number}"),
@@ -109,9 +100,7 @@ impl Address {
         }
         let address = socket_address(written, ADDRESSES)?;
         if address.port() == 0 {
-            return Err(format!(
-                "`{written}` has port 0, where nothing can be reached; write the backend's port"
-            ));
+            return Err(format!("`{written}` has port 0, where nothing can be reached; write the backend's port"));
         }
         Ok(Address::Tcp(address))
     }
@@ -133,14 +122,10 @@ fn socket_address(written: &str, examples: &str) -> Result<SocketAddr, String> {
     }
     if let Ok(ip) = written.parse::<IpAddr>() {
         let example = SocketAddr::from((ip, 8080));
-        return Err(format!(
-            "`{written}` has no port; write it as in `{example}`"
-        ));
+        return Err(format!("`{written}` has no port; write it as in `{example}`"));
     }
     let Some((host, port)) = written.rsplit_once(':') else {
-        return Err(format!(
-            "`{written}` is not an address with a port; expected {examples}"
-        ));
+        return Err(format!("`{written}` is not an address with a port; expected {examples}"));
     };
     port_number(written, port)?;
     Err(match host.parse::<Ipv6Addr>() {
@@ -153,26 +138,20 @@ fn port_number(written: &str, port: &str) -> Result<u16, String> {
     let digits = !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
     match port.parse() {
         Ok(number) if digits => Ok(number),
-        _ => Err(format!(
-            "`{written}` does not end in a port; a port is a number up to 65535"
-        )),
+        _ => Err(format!("`{written}` does not end in a port; a port is a number up to 65535")),
     }
 }
 
 fn descriptor(written: &str, number: &str) -> Result<i32, String> {
     match number.parse() {
         Ok(descriptor) if descriptor >= FIRST_INHERITED => Ok(descriptor),
-        _ => Err(format!(
-            "`{written}` is not an inherited socket; write `fd:3`, or a higher number"
-        )),
+        _ => Err(format!("`{written}` is not an inherited socket; write `fd:3`, or a higher number")),
     }
 }
 
 fn socket_path(written: &str, path: &str) -> Result<PathBuf, String> {
     if !path.starts_with('/') {
-        return Err(format!(
-            "`{written}` has no absolute path; write it as in `unix:/run/x.sock`"
-        ));
+        return Err(format!("`{written}` has no absolute path; write it as in `unix:/run/x.sock`"));
     }
     if path.len() > LONGEST_SOCKET_PATH {
         return Err(format!(
@@ -195,15 +174,7 @@ mod tests {
 
     #[test]
     fn shows_a_bind_as_it_was_written() {
-        for written in [
-            "0.0.0.0:8080",
-            ":8080",
-            "[::]:80",
-            "[::1]:80",
-            "unix:/run/x.sock",
-            "fd:3",
-            "127.0.0.1:0",
-        ] {
+        for written in ["0.0.0.0:8080", ":8080", "[::]:80", "[::1]:80", "unix:/run/x.sock", "fd:3", "127.0.0.1:0"] {
             assert_eq!(bind(written).to_string(), written);
         }
     }
@@ -217,11 +188,7 @@ mod tests {
     #[test]
     fn knows_which_binds_are_in_each_others_way() {
         let collide = |one: &str, two: &str| {
-            assert_eq!(
-                bind(one).collides(&bind(two)),
-                bind(two).collides(&bind(one)),
-                "{one} {two}"
-            );
+            assert_eq!(bind(one).collides(&bind(two)), bind(two).collides(&bind(one)), "{one} {two}");
             bind(one).collides(&bind(two))
         };
         assert!(collide("0.0.0.0:80", "0.0.0.0:80"));
@@ -257,10 +224,6 @@ mod tests {
             assert!(message.contains(part), "{written}: {message}");
         }
         assert!(Address::parse("10.0.0.1:0").unwrap_err().contains("port 0"));
-        assert!(
-            Address::parse(":80")
-                .unwrap_err()
-                .contains("`10.0.0.1:9001`")
-        );
+        assert!(Address::parse(":80").unwrap_err().contains("`10.0.0.1:9001`"));
     }
 }

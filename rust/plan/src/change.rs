@@ -36,8 +36,7 @@ pub struct Binds {
 impl Change {
     /// From `old` (nothing at start) to `new`.
     pub fn between(old: Option<&Plan>, new: &Plan) -> Self {
-        let (old_listeners, old_metrics) =
-            (old.map(Plan::binds), old.map(|plan| &plan.metrics[..]));
+        let (old_listeners, old_metrics) = (old.map(Plan::binds), old.map(|plan| &plan.metrics[..]));
         let (gone, unchecked) = old.map(|old| backends(old, new)).unwrap_or_default();
         Change {
             listeners: Binds::between(&old_listeners.unwrap_or_default(), &new.binds()),
@@ -60,54 +59,27 @@ impl Binds {
     fn between(old: &[Bind], new: &[Bind]) -> Self {
         let missing = |from: &[Bind], in_: &[Bind]| {
             let known: HashSet<&Bind> = in_.iter().collect();
-            from.iter()
-                .filter(|bind| !known.contains(bind))
-                .cloned()
-                .collect()
+            from.iter().filter(|bind| !known.contains(bind)).cloned().collect()
         };
-        Binds {
-            open: missing(new, old),
-            retire: missing(old, new),
-        }
+        Binds { open: missing(new, old), retire: missing(old, new) }
     }
 }
 
 impl Plan {
     /// The binds of all listeners, in the order of the file.
     fn binds(&self) -> Vec<Bind> {
-        self.listeners
-            .iter()
-            .flat_map(|listener| listener.binds.iter().cloned())
-            .collect()
+        self.listeners.iter().flat_map(|listener| listener.binds.iter().cloned()).collect()
     }
 }
 
 /// Backends that are gone, and backends that stay but are no longer checked.
 fn backends(old: &Plan, new: &Plan) -> (Vec<Arc<Live>>, Vec<Arc<Live>>) {
-    let kept: HashSet<u64> = new
-        .pools
-        .iter()
-        .flat_map(lives)
-        .map(|live| live.id())
-        .collect();
-    let gone = old
-        .pools
-        .iter()
-        .flat_map(lives)
-        .filter(|live| !kept.contains(&live.id()));
-    let checked: HashSet<u64> = old
-        .pools
-        .iter()
-        .filter(|pool| pool.checked)
-        .flat_map(lives)
-        .map(|live| live.id())
-        .collect();
-    let unchecked = new
-        .pools
-        .iter()
-        .filter(|pool| !pool.checked)
-        .flat_map(lives)
-        .filter(|live| checked.contains(&live.id()));
+    let kept: HashSet<u64> = new.pools.iter().flat_map(lives).map(|live| live.id()).collect();
+    let gone = old.pools.iter().flat_map(lives).filter(|live| !kept.contains(&live.id()));
+    let checked: HashSet<u64> =
+        old.pools.iter().filter(|pool| pool.checked).flat_map(lives).map(|live| live.id()).collect();
+    let unchecked =
+        new.pools.iter().filter(|pool| !pool.checked).flat_map(lives).filter(|live| checked.contains(&live.id()));
     (gone.cloned().collect(), unchecked.cloned().collect())
 }
 

@@ -57,21 +57,11 @@ pub fn compile(draft: &[u8], previous: Option<&Plan>, seed: u64) -> Result<Plan,
 }
 
 fn read(draft: &[u8]) -> Result<Draft, PlanError> {
-    let whole = |message: String| PlanError {
-        path: Vec::new(),
-        message,
-    };
+    let whole = |message: String| PlanError { path: Vec::new(), message };
     if draft.len() > LONGEST_DRAFT {
-        return Err(whole(format!(
-            "the configuration is larger than {} MiB",
-            LONGEST_DRAFT >> 20
-        )));
+        return Err(whole(format!("the configuration is larger than {} MiB", LONGEST_DRAFT >> 20)));
     }
-    serde_json::from_slice(draft).map_err(|error| {
-        whole(format!(
-            "the draft does not have the expected shape: {error}"
-        ))
-    })
+    serde_json::from_slice(draft).map_err(|error| whole(format!("the draft does not have the expected shape: {error}")))
 }
 
 fn log(draft: &LogDraft, errors: &mut Errors) -> LogPlan {
@@ -113,10 +103,7 @@ impl Binds {
             };
             match self.taken.iter().find(|(taken, _)| taken.collides(&bind)) {
                 Some((taken, owner)) if *taken == bind => {
-                    errors.add(
-                        &at,
-                        format!("`{bind}` is bound already by {owner}; give each its own port"),
-                    );
+                    errors.add(&at, format!("`{bind}` is bound already by {owner}; give each its own port"));
                 }
                 Some((taken, owner)) => {
                     errors.add(&at, format!("`{bind}` is in the way of `{taken}` of {owner}, which takes the same addresses; give each its own port"));

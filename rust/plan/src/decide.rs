@@ -52,12 +52,8 @@ pub struct Reply {
     pub text: &'static str,
 }
 
-const NO_ROUTE: Reply = Reply {
-    status: 404,
-    error: None,
-    retry_after: None,
-    text: "No route matches this host and path.",
-};
+const NO_ROUTE: Reply =
+    Reply { status: 404, error: None, retry_after: None, text: "No route matches this host and path." };
 
 const NOBODY: Reply = Reply {
     status: 503,
@@ -76,11 +72,7 @@ const FULL: Reply = Reply {
 impl Progress {
     /// Nothing is decided yet about a request that came in on this listener, a position in [`Plan::listeners`].
     pub fn new(listener: u32) -> Self {
-        Progress {
-            listener,
-            route: None,
-            tried: SmallVec::new(),
-        }
+        Progress { listener, route: None, tried: SmallVec::new() }
     }
 
     /// The listener that the request came in on, as a position in [`Plan::listeners`].
@@ -92,14 +84,7 @@ impl Progress {
 impl Plan {
     /// The next step for this request. `client` is the client behind trusted proxies, `dice` is fresh chance for
     /// every call. `progress` must have been started for a listener of this plan, and stays with it.
-    pub fn decide(
-        &self,
-        progress: &mut Progress,
-        head: &wire::Head,
-        client: IpAddr,
-        now: Tick,
-        dice: u64,
-    ) -> Step {
+    pub fn decide(&self, progress: &mut Progress, head: &wire::Head, client: IpAddr, now: Tick, dice: u64) -> Step {
         let listener = &self.listeners[progress.listener as usize];
         if progress.route.is_none() {
             progress.route = listener.find(head.host(), head.path());

@@ -61,26 +61,17 @@ enum Step<'a> {
 impl<'a> At<'a> {
     /// A key of the draft's root.
     pub(crate) fn root(key: &'a str) -> Self {
-        At {
-            parent: None,
-            step: Step::Key(key),
-        }
+        At { parent: None, step: Step::Key(key) }
     }
 
     /// The value of `key` in this mapping.
     pub(crate) fn key(&'a self, key: &'a str) -> Self {
-        At {
-            parent: Some(self),
-            step: Step::Key(key),
-        }
+        At { parent: Some(self), step: Step::Key(key) }
     }
 
     /// The item at `index` of this list.
     pub(crate) fn index(&'a self, index: usize) -> Self {
-        At {
-            parent: Some(self),
-            step: Step::Index(index),
-        }
+        At { parent: Some(self), step: Step::Index(index) }
     }
 
     /// The path as it goes into an error.
@@ -106,10 +97,7 @@ pub(crate) struct Errors(pub(crate) Vec<PlanError>);
 impl Errors {
     /// Adds a mistake at `at`.
     pub(crate) fn add(&mut self, at: &At<'_>, message: impl Into<String>) {
-        self.0.push(PlanError {
-            path: at.path(),
-            message: message.into(),
-        });
+        self.0.push(PlanError { path: at.path(), message: message.into() });
     }
 
     /// The value of a check, or its message added at `at`.

@@ -52,10 +52,7 @@ impl Key {
 impl Seed {
     /// SipHash-2-4 of `bytes`.
     pub(crate) fn hash(self, bytes: &[u8]) -> u64 {
-        #[expect(
-            deprecated,
-            reason = "RandomState cannot be seeded; this is std's own SipHash with a key"
-        )]
+        #[expect(deprecated, reason = "RandomState cannot be seeded; this is std's own SipHash with a key")]
         let mut hasher = std::hash::SipHasher::new_with_keys(self.0, 0);
         hasher.write(bytes);
         hasher.finish()

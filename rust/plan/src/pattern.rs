@@ -34,8 +34,7 @@ const LONGEST_NAME: usize = 253;
 /// What any listener's `request_line` may allow.
 const LONGEST_LINE: usize = 64 << 10;
 
-const NOT_A_HOST: &str =
-    "is not a host; expected `shop.example`, `*.shop.example`, `10.0.0.1` or `[::1]`";
+const NOT_A_HOST: &str = "is not a host; expected `shop.example`, `*.shop.example`, `10.0.0.1` or `[::1]`";
 
 impl HostPattern {
     /// `shop.example`, `*.shop.example`, `10.0.0.1` or `[::1]`, in any case.
@@ -47,11 +46,7 @@ impl HostPattern {
         };
         check_host(name, wild).map_err(|problem| format!("`{written}` {problem}"))?;
         let name = Box::from(name.as_bytes());
-        Ok(if wild {
-            HostPattern::Below(name)
-        } else {
-            HostPattern::Exact(name)
-        })
+        Ok(if wild { HostPattern::Below(name) } else { HostPattern::Exact(name) })
     }
 }
 
@@ -60,15 +55,11 @@ fn check_host(name: &str, wild: bool) -> Result<(), String> {
         "" | "*" => "is no host; leave `host` out to match every host",
         _ if name.contains("://") => "is a URL; write only its host, and put the path into `path`",
         _ if name.contains('/') => "has a path; put that into `path`",
-        _ if name.contains('*') => {
-            "has a `*` inside; only `*.` at the start is a wildcard, as in `*.shop.example`"
-        }
+        _ if name.contains('*') => "has a `*` inside; only `*.` at the start is a wildcard, as in `*.shop.example`",
         _ if name.starts_with('[') && wild => {
             "is a wildcard below an address, where no host is; write the address alone"
         }
-        _ if name.len() > LONGEST_NAME => {
-            "is longer than 253 characters, the most that a name can have"
-        }
+        _ if name.len() > LONGEST_NAME => "is longer than 253 characters, the most that a name can have",
         _ if !name.is_ascii() => {
             "has letters beyond ASCII; write it as browsers send it, as in `xn--bcher-kva.example`"
         }
@@ -80,16 +71,12 @@ fn check_host(name: &str, wild: bool) -> Result<(), String> {
 
 fn check_received_host(name: &str) -> Result<(), String> {
     if name.parse::<std::net::Ipv6Addr>().is_ok() {
-        return Err(format!(
-            "is an IPv6 address; write it as a URL has it: `[{name}]`"
-        ));
+        return Err(format!("is an IPv6 address; write it as a URL has it: `[{name}]`"));
     }
     let received = received(name, "/").map_err(|_| NOT_A_HOST)?;
     let host = String::from_utf8_lossy(received.host());
     if host != name {
-        return Err(format!(
-            "is compared without port and last dot; write `{host}`"
-        ));
+        return Err(format!("is compared without port and last dot; write `{host}`"));
     }
     Ok(())
 }
@@ -109,38 +96,27 @@ fn check_path(path: &str) -> Result<(), String> {
     let trimmed = path.trim_end_matches('*').trim_end_matches('/');
     Err(match path {
         "" => "is no path; leave `path` out to match every path".to_owned(),
-        _ if path.contains("://") => {
-            "is a URL; write only its path, and put the host into `host`".to_owned()
-        }
+        _ if path.contains("://") => "is a URL; write only its path, and put the host into `host`".to_owned(),
         _ if !path.starts_with('/') => format!("does not start with `/`; write `/{path}`"),
         _ if path.ends_with('*') => {
             format!("ends in `*`, which is no wildcard here; `{trimmed}/` takes in all below")
         }
         _ if path.contains(['?', '#']) => {
             let end = path.find(['?', '#']).unwrap_or(path.len());
-            format!(
-                "has a query or a fragment, but only the path is compared; write `{}`",
-                &path[..end]
-            )
+            format!("has a query or a fragment, but only the path is compared; write `{}`", &path[..end])
         }
         _ if !path.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            format!(
-                "has characters that a request carries percent-encoded; write `{}`",
-                encoded(path)
-            )
+            format!("has characters that a request carries percent-encoded; write `{}`", encoded(path))
         }
         _ => return check_received_path(path),
     })
 }
 
 fn check_received_path(path: &str) -> Result<(), String> {
-    let received = received("pylb", path)
-        .map_err(|problem| format!("is refused in every request: {problem}"))?;
+    let received = received("pylb", path).map_err(|problem| format!("is refused in every request: {problem}"))?;
     let compared = String::from_utf8_lossy(received.path());
     if compared != path {
-        return Err(format!(
-            "is compared in its normal form; write `{compared}`"
-        ));
+        return Err(format!("is compared in its normal form; write `{compared}`"));
     }
     Ok(())
 }
@@ -148,14 +124,8 @@ fn check_received_path(path: &str) -> Result<(), String> {
 /// The head of a request for this host and path, which hold nothing that could end a line or a word.
 fn received(host: &str, path: &str) -> Result<Head, &'static str> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
-    let limits = Limits {
-        request_line: LONGEST_LINE,
-        ..Limits::default()
-    };
-    let rules = Rules {
-        limits,
-        ..Rules::default()
-    };
+    let limits = Limits { request_line: LONGEST_LINE, ..Limits::default() };
+    let rules = Rules { limits, ..Rules::default() };
     match wire::parse_request(request.as_bytes(), &mut 0, &rules, &mut Pages::default()) {
         Parsed::Done { head, .. } => Ok(head),
         Parsed::Bad(fault) => Err(fault.explain()),
@@ -186,10 +156,7 @@ mod tests {
         assert_eq!(HostPattern::parse("10.0.0.1"), exact("10.0.0.1"));
         assert_eq!(HostPattern::parse("[2001:DB8::1]"), exact("[2001:db8::1]"));
         assert_eq!(HostPattern::parse("my_service"), exact("my_service"));
-        assert_eq!(
-            HostPattern::parse("*.Shop.example"),
-            Ok(HostPattern::Below(Box::from(&b"shop.example"[..])))
-        );
+        assert_eq!(HostPattern::parse("*.Shop.example"), Ok(HostPattern::Below(Box::from(&b"shop.example"[..]))));
     }
 
     #[test]
@@ -214,11 +181,7 @@ mod tests {
             let message = HostPattern::parse(written).unwrap_err();
             assert!(message.contains(part), "{written}: {message}");
         }
-        assert!(
-            HostPattern::parse(&"a.".repeat(127))
-                .unwrap_err()
-                .contains("253")
-        );
+        assert!(HostPattern::parse(&"a.".repeat(127)).unwrap_err().contains("253"));
     }
 
     #[test]

@@ -40,14 +40,8 @@ impl Plan {
 
     /// The backend with this name in the pool with that name; names are as the user wrote them.
     pub fn backend_named(&self, pool: &str, backend: &str) -> Option<&Backend> {
-        let pool = self
-            .pools
-            .iter()
-            .find(|candidate| &*candidate.name == pool)?;
-        pool.pool
-            .backends()
-            .iter()
-            .find(|candidate| &*candidate.name == backend)
+        let pool = self.pools.iter().find(|candidate| &*candidate.name == pool)?;
+        pool.pool.backends().iter().find(|candidate| &*candidate.name == backend)
     }
 }
 

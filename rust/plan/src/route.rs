@@ -71,13 +71,7 @@ impl Router {
         }
         let mut tree = Trie::default();
         let root = tree.grow(hosts);
-        Router {
-            hosts: tree,
-            root,
-            sets,
-            any,
-            paths,
-        }
+        Router { hosts: tree, root, sets, any, paths }
     }
 
     /// The lowest position that matches.
@@ -103,8 +97,7 @@ impl Router {
             return best;
         }
         let mut best = best.min(set.any);
-        self.paths
-            .at_or_above(set.root, path, b'/', |position| best = best.min(position));
+        self.paths.at_or_above(set.root, path, b'/', |position| best = best.min(position));
         best
     }
 }
@@ -116,38 +109,21 @@ impl Set {
         for (position, path) in routes {
             match path {
                 PathPattern::Any => any = any.min(*position),
-                PathPattern::Exact(path) => entries.push(Entry {
-                    key: path.clone(),
-                    here: *position,
-                    below: NONE,
-                }),
-                PathPattern::Prefix(path) => entries.push(Entry {
-                    key: path.clone(),
-                    here: *position,
-                    below: *position,
-                }),
+                PathPattern::Exact(path) => entries.push(Entry { key: path.clone(), here: *position, below: NONE }),
+                PathPattern::Prefix(path) => {
+                    entries.push(Entry { key: path.clone(), here: *position, below: *position })
+                }
             }
         }
-        let lowest = routes
-            .iter()
-            .map(|(position, _)| *position)
-            .min()
-            .unwrap_or(NONE);
-        Set {
-            root: paths.grow(entries),
-            any,
-            lowest,
-        }
+        let lowest = routes.iter().map(|(position, _)| *position).min().unwrap_or(NONE);
+        Set { root: paths.grow(entries), any, lowest }
     }
 }
 
 fn by_host(patterns: &[Pattern]) -> BTreeMap<&HostPattern, Vec<(u32, &PathPattern)>> {
     let mut groups: BTreeMap<&HostPattern, Vec<(u32, &PathPattern)>> = BTreeMap::new();
     for (position, pattern) in (0u32..).zip(patterns) {
-        groups
-            .entry(&pattern.host)
-            .or_default()
-            .push((position, &pattern.path));
+        groups.entry(&pattern.host).or_default().push((position, &pattern.path));
     }
     groups
 }

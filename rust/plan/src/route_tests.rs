@@ -15,42 +15,24 @@ fn matches(pattern: &Pattern, host: &str, path: &str) -> bool {
     let path_matches = match &pattern.path {
         PathPattern::Any => true,
         PathPattern::Exact(exact) => path == text(exact),
-        PathPattern::Prefix(prefix) => {
-            path == text(prefix) || path.starts_with(&format!("{}/", text(prefix)))
-        }
+        PathPattern::Prefix(prefix) => path == text(prefix) || path.starts_with(&format!("{}/", text(prefix))),
     };
     host_matches && path_matches
 }
 
 fn first_match(patterns: &[Pattern], host: &str, path: &str) -> Option<u32> {
-    let position = patterns
-        .iter()
-        .position(|pattern| matches(pattern, host, path))?;
+    let position = patterns.iter().position(|pattern| matches(pattern, host, path))?;
     Some(position as u32)
 }
 
 fn pattern(host: &str, path: &str) -> Pattern {
-    let parsed_host = if host.is_empty() {
-        Ok(HostPattern::Any)
-    } else {
-        HostPattern::parse(host)
-    };
-    let parsed_path = if path.is_empty() {
-        Ok(PathPattern::Any)
-    } else {
-        PathPattern::parse(path)
-    };
-    Pattern {
-        host: parsed_host.unwrap(),
-        path: parsed_path.unwrap(),
-    }
+    let parsed_host = if host.is_empty() { Ok(HostPattern::Any) } else { HostPattern::parse(host) };
+    let parsed_path = if path.is_empty() { Ok(PathPattern::Any) } else { PathPattern::parse(path) };
+    Pattern { host: parsed_host.unwrap(), path: parsed_path.unwrap() }
 }
 
 fn router(written: &[(&str, &str)]) -> Router {
-    let patterns: Vec<Pattern> = written
-        .iter()
-        .map(|(host, path)| pattern(host, path))
-        .collect();
+    let patterns: Vec<Pattern> = written.iter().map(|(host, path)| pattern(host, path)).collect();
     Router::new(&patterns)
 }
 
@@ -68,21 +50,11 @@ fn path() -> impl Strategy<Value = String> {
 }
 
 fn host_pattern() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just(String::new()),
-        host(),
-        host().prop_map(|host| format!("*.{host}"))
-    ]
+    prop_oneof![Just(String::new()), host(), host().prop_map(|host| format!("*.{host}"))]
 }
 
 fn path_pattern() -> impl Strategy<Value = String> {
-    let prefix = path().prop_map(|path| {
-        if path == "/" {
-            path
-        } else {
-            format!("{path}/")
-        }
-    });
+    let prefix = path().prop_map(|path| if path == "/" { path } else { format!("{path}/") });
     prop_oneof![Just(String::new()), path(), prefix]
 }
 
@@ -114,18 +86,13 @@ proptest! {
 #[test]
 fn size_changes_nothing() {
     for hosts in [1, 99, 101, 10_000] {
-        let parts: Vec<PathPattern> = (0..9)
-            .map(|part| pattern("", &format!("/part{part}/")).path)
-            .chain([PathPattern::Any])
-            .collect();
+        let parts: Vec<PathPattern> =
+            (0..9).map(|part| pattern("", &format!("/part{part}/")).path).chain([PathPattern::Any]).collect();
         let mut patterns = Vec::new();
         for number in 0..hosts {
             let host = pattern(&format!("shop{number}.example"), "").host;
             let ten = parts.iter().cloned();
-            patterns.extend(ten.map(|path| Pattern {
-                host: host.clone(),
-                path,
-            }));
+            patterns.extend(ten.map(|path| Pattern { host: host.clone(), path }));
         }
         patterns.push(pattern("*.example", "/all/"));
         let router = Router::new(&patterns);
@@ -133,11 +100,7 @@ fn size_changes_nothing() {
         for number in [0, hosts / 2, hosts - 1] {
             let host = format!("shop{number}.example");
             for part in 0..9 {
-                assert_eq!(
-                    find(&host, &format!("/part{part}/x")),
-                    Some(number * 10 + part),
-                    "{host} of {hosts}"
-                );
+                assert_eq!(find(&host, &format!("/part{part}/x")), Some(number * 10 + part), "{host} of {hosts}");
             }
             assert_eq!(find(&host, "/all/x"), Some(number * 10 + 9));
         }
@@ -149,12 +112,7 @@ fn size_changes_nothing() {
 
 #[test]
 fn file_order_beats_exactness() {
-    let router = router(&[
-        ("*.example", "/a/"),
-        ("shop.example", "/a/b"),
-        ("", ""),
-        ("shop.example", "/"),
-    ]);
+    let router = router(&[("*.example", "/a/"), ("shop.example", "/a/b"), ("", ""), ("shop.example", "/")]);
     assert_eq!(router.find(b"shop.example", b"/a/b"), Some(0));
     assert_eq!(router.find(b"shop.example", b"/x"), Some(2));
     assert_eq!(router.find(b"", b"/a/b"), Some(2));
@@ -194,10 +152,7 @@ fn a_slash_at_the_end_takes_in_what_is_below() {
 
 #[test]
 fn a_host_longer_than_any_pattern_is_read_from_its_end() {
-    let router = router(&[
-        ("*.shop.example", ""),
-        (&format!("{}shop.example", "a.".repeat(120)), ""),
-    ]);
+    let router = router(&[("*.shop.example", ""), (&format!("{}shop.example", "a.".repeat(120)), "")]);
     let long = format!("{}.shop.example", "a".repeat(5000));
     assert_eq!(router.find(long.as_bytes(), b"/"), Some(0));
     assert_eq!(router.find("a".repeat(5000).as_bytes(), b"/"), None);

@@ -1,35 +1,19 @@
 //! "Did you mean": the known name nearest to one that is not known.
 
 /// A sentence about a `kind` that is called `wrong` but does not exist, with the way out.
-pub(crate) fn unknown<'a>(
-    kind: &str,
-    wrong: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
-) -> String {
+pub(crate) fn unknown<'a>(kind: &str, wrong: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     const SHOWN: usize = 5;
     if let Some(near) = nearest(wrong, known.clone()) {
         return format!("there is no {kind} `{wrong}`; did you mean `{near}`?");
     }
-    let names: Vec<String> = known
-        .clone()
-        .take(SHOWN)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let names: Vec<String> = known.clone().take(SHOWN).map(|name| format!("`{name}`")).collect();
     match (names.len(), known.count()) {
         (0, _) => format!("there is no {kind} `{wrong}`; no {kind} is defined yet"),
-        (1, _) => format!(
-            "there is no {kind} `{wrong}`; the only {kind} is {}",
-            names[0]
-        ),
-        (shown, all) if shown < all => format!(
-            "there is no {kind} `{wrong}`; known are {} and {} more",
-            names.join(", "),
-            all - shown
-        ),
-        _ => format!(
-            "there is no {kind} `{wrong}`; known are {}",
-            names.join(", ")
-        ),
+        (1, _) => format!("there is no {kind} `{wrong}`; the only {kind} is {}", names[0]),
+        (shown, all) if shown < all => {
+            format!("there is no {kind} `{wrong}`; known are {} and {} more", names.join(", "), all - shown)
+        }
+        _ => format!("there is no {kind} `{wrong}`; known are {}", names.join(", ")),
     }
 }
 
@@ -65,13 +49,9 @@ mod tests {
 
     #[test]
     fn counts_edits() {
-        for (left, right, edits) in [
-            ("", "", 0),
-            ("web", "web", 0),
-            ("Web", "web", 0),
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-        ] {
+        for (left, right, edits) in
+            [("", "", 0), ("web", "web", 0), ("Web", "web", 0), ("", "abc", 3), ("kitten", "sitting", 3)]
+        {
             assert_eq!(distance(left, right), edits, "{left} {right}");
             assert_eq!(distance(right, left), edits, "{right} {left}");
         }
@@ -88,14 +68,8 @@ mod tests {
 
     #[test]
     fn says_what_exists_when_nothing_is_near() {
-        assert_eq!(
-            unknown("pool", "gpu", [].into_iter()),
-            "there is no pool `gpu`; no pool is defined yet"
-        );
-        assert_eq!(
-            unknown("pool", "gpu", ["web"].into_iter()),
-            "there is no pool `gpu`; the only pool is `web`"
-        );
+        assert_eq!(unknown("pool", "gpu", [].into_iter()), "there is no pool `gpu`; no pool is defined yet");
+        assert_eq!(unknown("pool", "gpu", ["web"].into_iter()), "there is no pool `gpu`; the only pool is `web`");
         let many = ["aaaa", "bbbb", "cccc", "dddd", "eeee", "ffff", "hhhh"];
         assert!(unknown("pool", "gpu", many.into_iter()).ends_with("`eeee` and 2 more"));
     }

@@ -10,9 +10,12 @@
 //! up. The tree reads a byte at most once, stops at the first byte that no stored key has, and knows no collisions;
 //! a hostile path can only walk as deep as the configuration goes.
 //!
-//! Layout: nodes, their labels and the first bytes of labels are three flat arrays; the children of a node lie side by
-//! side, so choosing one is a binary search over adjacent bytes. Several trees share the arrays (each host has a tree
-//! of paths), and a small tree lies in a few neighbouring cache lines.
+//! Layout: the children of a node lie side by side, and a node finds the one for a byte with one look at the span of
+//! bytes its children begin with, not by searching. A child that the span only seems to name is told by its own first
+//! byte, which lies in the node, so a label of one byte costs no further look. A node is half a cache line. Several
+//! trees share the arrays (each host has a tree of paths), and a small tree lies in a few neighbouring lines.
+
+use std::collections::VecDeque;
 
 /// "Nothing": as the largest position, it loses every comparison for the lowest one.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -31,22 +34,32 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Trie {
     nodes: Vec<Node>,
-    /// The first byte of each node's label, parallel to `nodes` (unused for roots).
-    firsts: Vec<u8>,
-    labels: Vec<u8>,
+    /// For each node with children and each byte of their span, which child begins with it, or any.
+    ranks: Vec<u8>,
+    /// What follows the first byte of each label.
+    tails: Vec<u8>,
 }
 
+/// A node. Its label is the bytes between its parent's key and its own.
 #[derive(Copy, Clone, Debug)]
+#[repr(align(32))]
 struct Node {
-    /// Where its label (the bytes between its parent's key and its own) lies in `labels`.
-    label: u32,
-    length: u32,
-    /// Where its children lie in `nodes`; they are sorted by first byte.
-    children: u32,
-    count: u32,
     here: u32,
     below: u32,
+    /// Where its first child lies in `nodes`.
+    children: u32,
+    /// Where the span of its children begins in `ranks`.
+    ranks: u32,
+    /// Where the label after its first byte lies in `tails`.
+    tail: u32,
+    tail_length: u32,
+    /// The first byte of its label (of a root: none, and never asked for).
+    byte: u8,
+    /// The span: the lowest and the highest first byte of its children. Without children it is empty.
+    span: (u8, u8),
 }
+
+const NO_SPAN: (u8, u8) = (1, 0);
 
 impl Trie {
     /// Adds a tree of these entries and returns its root. Where a key occurs more than once, the lowest value counts.
@@ -56,17 +69,15 @@ impl Trie {
     pub(crate) fn grow(&mut self, mut entries: Vec<Entry>) -> u32 {
         entries.sort_by(|one, other| one.key.cmp(&other.key));
         let root = self.add(&[]);
-        let mut unfinished = std::collections::VecDeque::from([(root, 0, &entries[..])]);
+        let mut unfinished = VecDeque::from([(root, 0, &entries[..])]);
         while let Some((node, depth, group)) = unfinished.pop_front() {
-            let (ending, longer) =
-                group.split_at(group.partition_point(|entry| entry.key.len() == depth));
+            let (ending, longer) = group.split_at(group.partition_point(|entry| entry.key.len() == depth));
             self.nodes[node].here = lowest(ending.iter().map(|entry| entry.here));
             self.nodes[node].below = lowest(ending.iter().map(|entry| entry.below));
-            self.nodes[node].children = position(self.nodes.len());
+            self.span(node, longer, depth);
             for siblings in longer.chunk_by(|one, other| one.key[depth] == other.key[depth]) {
                 let end = depth + common(siblings, depth);
                 let child = self.add(&siblings[0].key[depth..end]);
-                self.nodes[node].count += 1;
                 unfinished.push_back((child, end, siblings));
             }
         }
@@ -74,28 +85,40 @@ impl Trie {
     }
 
     fn add(&mut self, label: &[u8]) -> usize {
+        let (byte, tail) = label.split_first().unwrap_or((&0, &[]));
         self.nodes.push(Node {
-            label: position(self.labels.len()),
-            length: position(label.len()),
-            children: 0,
-            count: 0,
             here: NONE,
             below: NONE,
+            children: 0,
+            ranks: 0,
+            tail: position(self.tails.len()),
+            tail_length: position(tail.len()),
+            byte: *byte,
+            span: NO_SPAN,
         });
-        self.firsts.push(label.first().copied().unwrap_or(0));
-        self.labels.extend_from_slice(label);
+        self.tails.extend_from_slice(tail);
         self.nodes.len() - 1
+    }
+
+    /// Writes down which byte leads to which of the children, which are added next. They are those of `longer`, the
+    /// sorted entries that go on after `depth`.
+    fn span(&mut self, node: usize, longer: &[Entry], depth: usize) {
+        let (Some(first), Some(last)) = (longer.first(), longer.last()) else { return };
+        let (low, high) = (first.key[depth], last.key[depth]);
+        let start = self.ranks.len();
+        self.ranks.resize(start + usize::from(high - low) + 1, 0);
+        let children = longer.chunk_by(|one, other| one.key[depth] == other.key[depth]);
+        for (rank, siblings) in (0u8..=u8::MAX).zip(children) {
+            self.ranks[start + usize::from(siblings[0].key[depth] - low)] = rank;
+        }
+        let children = position(self.nodes.len());
+        let node = &mut self.nodes[node];
+        (node.children, node.ranks, node.span) = (children, position(start), (low, high));
     }
 
     /// Calls `found` with the value of every entry that is `key`, or that `key` lies below.
     #[inline]
-    pub(crate) fn at_or_above(
-        &self,
-        root: u32,
-        key: &[u8],
-        border: u8,
-        mut found: impl FnMut(u32),
-    ) {
+    pub(crate) fn at_or_above(&self, root: u32, key: &[u8], border: u8, mut found: impl FnMut(u32)) {
         self.walk(root, key, |node, rest| match rest.first() {
             None => found(node.here),
             Some(next) if *next == border => found(node.below),
@@ -110,33 +133,32 @@ impl Trie {
         let mut rest = key;
         loop {
             visit(node, rest);
-            let Some(next) = rest.first() else { return };
-            let start = node.children as usize;
-            let firsts = &self.firsts[start..start + node.count as usize];
-            let Ok(child) = firsts.binary_search(next) else {
-                return;
-            };
-            node = &self.nodes[start + child];
-            let label = node.label as usize;
-            match rest.strip_prefix(&self.labels[label..label + node.length as usize]) {
-                Some(left) => rest = left,
+            let Some((next, after)) = rest.split_first() else { return };
+            let Some(child) = self.child(node, *next) else { return };
+            let tail = child.tail as usize..(child.tail + child.tail_length) as usize;
+            match after.strip_prefix(&self.tails[tail]) {
+                Some(left) => (node, rest) = (child, left),
                 None => return,
             }
         }
+    }
+
+    #[inline]
+    fn child(&self, node: &Node, next: u8) -> Option<&Node> {
+        let (low, high) = node.span;
+        if next < low || next > high {
+            return None;
+        }
+        let rank = self.ranks[node.ranks as usize + usize::from(next - low)];
+        let child = &self.nodes[node.children as usize + usize::from(rank)];
+        (child.byte == next).then_some(child)
     }
 }
 
 /// How many bytes after `depth` all of these sorted keys share.
 fn common(sorted: &[Entry], depth: usize) -> usize {
-    let (first, last) = (
-        &sorted[0].key[depth..],
-        &sorted[sorted.len() - 1].key[depth..],
-    );
-    first
-        .iter()
-        .zip(last)
-        .take_while(|(one, other)| one == other)
-        .count()
+    let (first, last) = (&sorted[0].key[depth..], &sorted[sorted.len() - 1].key[depth..]);
+    first.iter().zip(last).take_while(|(one, other)| one == other).count()
 }
 
 fn lowest(values: impl Iterator<Item = u32>) -> u32 {
@@ -153,16 +175,9 @@ mod tests {
 
     fn tree(keys: &[(&str, u32, u32)]) -> (Trie, u32) {
         let mut trie = Trie::default();
-        trie.grow(vec![Entry {
-            key: Box::from(&b"/another/tree"[..]),
-            here: 99,
-            below: 99,
-        }]);
-        let entries = keys.iter().map(|(key, here, below)| Entry {
-            key: Box::from(key.as_bytes()),
-            here: *here,
-            below: *below,
-        });
+        trie.grow(vec![Entry { key: Box::from(&b"/another/tree"[..]), here: 99, below: 99 }]);
+        let entries =
+            keys.iter().map(|(key, here, below)| Entry { key: Box::from(key.as_bytes()), here: *here, below: *below });
         let root = trie.grow(entries.collect());
         (trie, root)
     }
@@ -176,13 +191,7 @@ mod tests {
 
     #[test]
     fn finds_the_key_and_what_it_lies_below() {
-        let (trie, root) = tree(&[
-            ("", NONE, 0),
-            ("/a", 1, 1),
-            ("/a/b", 2, NONE),
-            ("/ab", NONE, 3),
-            ("/a/b", 7, 8),
-        ]);
+        let (trie, root) = tree(&[("", NONE, 0), ("/a", 1, 1), ("/a/b", 2, NONE), ("/ab", NONE, 3), ("/a/b", 7, 8)]);
         assert_eq!(found(&trie, root, "/"), [0]);
         assert_eq!(found(&trie, root, "/a"), [0, 1]);
         assert_eq!(found(&trie, root, "/a/b"), [0, 1, 2]);

@@ -15,21 +15,14 @@ fn compiled(patch: &Value, seed: u64) -> Plan {
 }
 
 fn head(text: &str) -> Head {
-    match wire::parse_request(
-        text.as_bytes(),
-        &mut 0,
-        &Rules::default(),
-        &mut Pages::default(),
-    ) {
+    match wire::parse_request(text.as_bytes(), &mut 0, &Rules::default(), &mut Pages::default()) {
         Parsed::Done { head, .. } => head,
         _ => panic!("not a request: {text}"),
     }
 }
 
 fn get(path: &str, fields: &str) -> Head {
-    head(&format!(
-        "GET {path} HTTP/1.1\r\nHost: shop.example\r\n{fields}\r\n"
-    ))
+    head(&format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n{fields}\r\n"))
 }
 
 fn client(text: &str) -> IpAddr {
@@ -59,18 +52,13 @@ fn hashing(key: &Value) -> Value {
 
 #[test]
 fn each_step_goes_elsewhere_while_there_is_an_elsewhere() {
-    let plan = compiled(
-        &json!({"pools": {"products": {"balance": {"policy": "failover"}, "backends": backends(2)}}}),
-        0,
-    );
+    let plan =
+        compiled(&json!({"pools": {"products": {"balance": {"policy": "failover"}, "backends": backends(2)}}}), 0);
     let mut progress = Progress::new(0);
     let mut step = || plan.decide(&mut progress, &get("/", ""), client("10.1.1.1"), NOW, 0);
     assert_eq!(step(), Step::Send { pool: 0, slot: 0 });
     assert_eq!(step(), Step::Send { pool: 0, slot: 1 });
-    assert!(
-        matches!(step(), Step::Send { .. }),
-        "with nobody else left, one that failed is better than none"
-    );
+    assert!(matches!(step(), Step::Send { .. }), "with nobody else left, one that failed is better than none");
     assert_eq!(progress.route, Some(0));
     assert_eq!(progress.tried.len(), 3);
     assert_eq!(progress.listener(), 0);
@@ -80,13 +68,7 @@ fn each_step_goes_elsewhere_while_there_is_an_elsewhere() {
 fn a_place_is_held_until_it_is_given_back() {
     let plan = compiled(&json!({}), 0);
     let live = &plan.pools[0].pool.backends()[0].live;
-    plan.decide(
-        &mut Progress::new(0),
-        &get("/", ""),
-        client("10.1.1.1"),
-        NOW,
-        0,
-    );
+    plan.decide(&mut Progress::new(0), &get("/", ""), client("10.1.1.1"), NOW, 0);
     assert_eq!(live.in_flight(), 1);
     plan.pools[0].pool.release(0);
     assert_eq!(live.in_flight(), 0);
@@ -94,40 +76,22 @@ fn a_place_is_held_until_it_is_given_back() {
 
 #[test]
 fn what_no_route_takes_is_not_found() {
-    let plan = compiled(
-        &json!({"listeners": {"web": {"routes": {"0": {"match": {"path": "/api/"}}}}}}),
-        0,
-    );
+    let plan = compiled(&json!({"listeners": {"web": {"routes": {"0": {"match": {"path": "/api/"}}}}}}), 0);
     let mut progress = Progress::new(0);
     let step = plan.decide(&mut progress, &get("/", ""), client("10.1.1.1"), NOW, 0);
-    assert!(matches!(
-        step,
-        Step::Reply(Reply {
-            status: 404,
-            error: None,
-            retry_after: None,
-            ..
-        })
-    ));
+    assert!(matches!(step, Step::Reply(Reply { status: 404, error: None, retry_after: None, .. })));
     assert_eq!(progress.route, None);
 }
 
 #[test]
 fn without_a_backend_the_client_may_come_again() {
     let plan = compiled(&json!({"pools": {"products": {"checked": true}}}), 0);
-    plan.pools[0].pool.backends()[0]
-        .live
-        .set_health(Health::Down);
+    plan.pools[0].pool.backends()[0].live.set_health(Health::Down);
     let mut progress = Progress::new(0);
     let step = plan.decide(&mut progress, &get("/", ""), client("10.1.1.1"), NOW, 0);
     assert!(matches!(
         step,
-        Step::Reply(Reply {
-            status: 503,
-            error: Some("destination_unavailable"),
-            retry_after: Some(1),
-            ..
-        })
+        Step::Reply(Reply { status: 503, error: Some("destination_unavailable"), retry_after: Some(1), .. })
     ));
     assert_eq!(progress.route, Some(0), "logs and metrics name the route");
 }
@@ -136,14 +100,7 @@ fn without_a_backend_the_client_may_come_again() {
 fn routes_see_the_normalised_target() {
     let routes = json!({"0": {"match": {"host": "SHOP.example", "path": "/admin/"}}, "1": {"match": {"host": null, "path": null}}});
     let plan = compiled(&json!({"listeners": {"web": {"routes": routes}}}), 0);
-    for target in [
-        "/admin",
-        "/admin/x",
-        "/x/../admin",
-        "/%61dmin/",
-        "//admin//x",
-        "/./admin",
-    ] {
+    for target in ["/admin", "/admin/x", "/x/../admin", "/%61dmin/", "//admin//x", "/./admin"] {
         let mut progress = Progress::new(0);
         plan.decide(&mut progress, &get(target, ""), client("10.1.1.1"), NOW, 0);
         assert_eq!(progress.route, Some(0), "{target}");
@@ -158,13 +115,7 @@ fn routes_see_the_normalised_target() {
     );
     assert_eq!(progress.route, Some(0));
     let mut progress = Progress::new(0);
-    plan.decide(
-        &mut progress,
-        &head("OPTIONS * HTTP/1.1\r\nHost: shop.example\r\n\r\n"),
-        client("10.1.1.1"),
-        NOW,
-        0,
-    );
+    plan.decide(&mut progress, &head("OPTIONS * HTTP/1.1\r\nHost: shop.example\r\n\r\n"), client("10.1.1.1"), NOW, 0);
     assert_eq!(progress.route, Some(1));
 }
 
@@ -174,39 +125,25 @@ fn check_key_decides(plan: &Plan, request: impl Fn(usize) -> (Head, String)) {
     for number in 0..64 {
         let (head, from) = request(number);
         let chosen = slot(plan, &head, &from, 1);
-        assert!(
-            (2..6).all(|dice| slot(plan, &head, &from, dice) == chosen),
-            "key {number}"
-        );
+        assert!((2..6).all(|dice| slot(plan, &head, &from, dice) == chosen), "key {number}");
         slots.push(chosen);
     }
     slots.sort_unstable();
     slots.dedup();
-    assert!(
-        slots.len() > 8,
-        "64 keys over 16 backends reached only {slots:?}"
-    );
+    assert!(slots.len() > 8, "64 keys over 16 backends reached only {slots:?}");
 }
 
 #[test]
 fn the_key_decides() {
     let from = || "10.1.1.1".to_owned();
     let by = |key: Value| compiled(&hashing(&key), 7);
-    check_key_decides(&by(Value::Null), |number| {
-        (get("/", ""), format!("10.1.1.{number}"))
-    });
-    check_key_decides(&by(json!({"header": "X-User"})), |number| {
-        (get("/", &format!("x-uSer: u{number}\r\n")), from())
-    });
+    check_key_decides(&by(Value::Null), |number| (get("/", ""), format!("10.1.1.{number}")));
+    check_key_decides(&by(json!({"header": "X-User"})), |number| (get("/", &format!("x-uSer: u{number}\r\n")), from()));
     check_key_decides(&by(json!({"cookie": "sid"})), |number| {
         (get("/", &format!("Cookie: a=b; sid=u{number}\r\n")), from())
     });
-    check_key_decides(&by(json!({"query": "user"})), |number| {
-        (get(&format!("/x?a=b&user=u{number}"), ""), from())
-    });
-    check_key_decides(&by(json!({"path": true})), |number| {
-        (get(&format!("/u{number}?x={number}"), ""), from())
-    });
+    check_key_decides(&by(json!({"query": "user"})), |number| (get(&format!("/x?a=b&user=u{number}"), ""), from()));
+    check_key_decides(&by(json!({"path": true})), |number| (get(&format!("/u{number}?x={number}"), ""), from()));
 }
 
 #[test]
@@ -218,14 +155,7 @@ fn a_request_without_the_key_is_spread() {
         (json!({"query": "user"}), get("/?user=", "")),
     ] {
         let plan = compiled(&hashing(&key), 7);
-        let scattered = |dice: u64| {
-            slot(
-                &plan,
-                &head,
-                "10.1.1.1",
-                dice.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            )
-        };
+        let scattered = |dice: u64| slot(&plan, &head, "10.1.1.1", dice.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut slots: Vec<u32> = (1..64).map(scattered).collect();
         slots.sort_unstable();
         slots.dedup();
@@ -236,15 +166,8 @@ fn a_request_without_the_key_is_spread() {
 #[test]
 fn a_client_is_its_subscriber_and_stays_over_processes() {
     let [one, two] = [7, 7].map(|seed| compiled(&hashing(&Value::Null), seed));
-    for (from, also) in [
-        ("10.1.1.1", "::ffff:10.1.1.1"),
-        ("2001:db8::1", "2001:db8::ffff:2"),
-        ("10.1.1.9", "10.1.1.9"),
-    ] {
-        assert_eq!(
-            slot(&one, &get("/", ""), from, 1),
-            slot(&two, &get("/", ""), also, 2),
-            "{from}"
-        );
+    for (from, also) in [("10.1.1.1", "::ffff:10.1.1.1"), ("2001:db8::1", "2001:db8::ffff:2"), ("10.1.1.9", "10.1.1.9")]
+    {
+        assert_eq!(slot(&one, &get("/", ""), from, 1), slot(&two, &get("/", ""), also, 2), "{from}");
     }
 }

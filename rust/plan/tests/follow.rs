@@ -13,14 +13,14 @@ fn after(previous: Option<&Plan>, patch: &Value) -> Plan {
 
 /// A patch of the base: these backends, by name and address.
 fn backends(checked: bool, list: &[(&str, &str)]) -> Value {
-    let backend = |(name, address): &(&str, &str)| json!({"name": name, "address": address, "weight": 1, "backup": false});
+    let backend =
+        |(name, address): &(&str, &str)| json!({"name": name, "address": address, "weight": 1, "backup": false});
     let list: Vec<Value> = list.iter().map(backend).collect();
     json!({"pools": {"products": {"checked": checked, "backends": list}}})
 }
 
 fn backend<'p>(plan: &'p Plan, name: &str) -> &'p Backend {
-    plan.backend_named("products", name)
-        .expect("a backend of this name")
+    plan.backend_named("products", name).expect("a backend of this name")
 }
 
 const A: (&str, &str) = ("a:1", "10.0.0.1:1");
@@ -34,16 +34,10 @@ fn live_state_is_kept_by_name() {
     backend(&old, "a:1").live.set_health(Health::Down);
 
     let new = after(Some(&old), &backends(true, &[("c:1", "10.0.0.3:1"), A]));
-    assert!(Arc::ptr_eq(
-        &backend(&old, "a:1").live,
-        &backend(&new, "a:1").live
-    ));
+    assert!(Arc::ptr_eq(&backend(&old, "a:1").live, &backend(&new, "a:1").live));
     assert_eq!(backend(&new, "a:1").live.health(), Health::Down);
     assert_eq!(backend(&new, "c:1").live.health(), Health::Pending);
-    assert!(std::ptr::eq(
-        old.pools[0].pool.budget(),
-        new.pools[0].pool.budget()
-    ));
+    assert!(std::ptr::eq(old.pools[0].pool.budget(), new.pools[0].pool.budget()));
 }
 
 #[test]
@@ -51,22 +45,16 @@ fn an_id_is_never_given_twice() {
     let first = after(None, &backends(false, &[A, B]));
     let second = after(Some(&first), &backends(false, &[A]));
     let third = after(Some(&second), &backends(false, &[A, B]));
-    assert_ne!(
-        backend(&first, "b:1").live.id(),
-        backend(&third, "b:1").live.id()
-    );
-    assert_eq!(
-        backend(&first, "a:1").live.id(),
-        backend(&third, "a:1").live.id()
-    );
+    assert_ne!(backend(&first, "b:1").live.id(), backend(&third, "b:1").live.id());
+    assert_eq!(backend(&first, "a:1").live.id(), backend(&third, "a:1").live.id());
 }
 
 #[test]
 fn equal_names_in_two_pools_are_two_backends() {
     let mut draft = support::base();
     draft["pools"]["other"] = draft["pools"]["products"].clone();
-    let plan = plan::compile(&serde_json::to_vec(&draft).unwrap(), None, 0)
-        .unwrap_or_else(|errors| panic!("{errors:?}"));
+    let plan =
+        plan::compile(&serde_json::to_vec(&draft).unwrap(), None, 0).unwrap_or_else(|errors| panic!("{errors:?}"));
     let [one, two] = [&plan.pools[0], &plan.pools[1]].map(|pool| pool.pool.backends()[0].live.id());
     assert_ne!(one, two);
 }
@@ -79,17 +67,9 @@ fn a_name_at_another_address_is_another_server() {
     let new = after(Some(&old), &backends(true, &[("a:1", "10.0.0.9:1"), B]));
     let moved = backend(&new, "a:1");
     assert_ne!(moved.live.id(), backend(&old, "a:1").live.id());
-    assert_eq!(
-        moved.live.health(),
-        Health::Down,
-        "the checker does not say it again"
-    );
+    assert_eq!(moved.live.health(), Health::Down, "the checker does not say it again");
     assert!(moved.live.draining(), "the operator does not say it again");
-    let gone: Vec<u64> = Change::between(Some(&old), &new)
-        .gone
-        .iter()
-        .map(|live| live.id())
-        .collect();
+    let gone: Vec<u64> = Change::between(Some(&old), &new).gone.iter().map(|live| live.id()).collect();
     assert_eq!(gone, [backend(&old, "a:1").live.id()]);
 
     let unchecked = after(Some(&old), &backends(false, &[("a:1", "10.0.0.9:1"), B]));
@@ -102,11 +82,7 @@ fn backends_without_a_check_are_up_once_the_plan_is_in_force() {
     backend(&old, "a:1").live.set_health(Health::Down);
     let new = after(Some(&old), &backends(false, &[A, B]));
     let change = Change::between(Some(&old), &new);
-    assert_eq!(
-        backend(&old, "a:1").live.health(),
-        Health::Down,
-        "compiling changes nothing that is in force"
-    );
+    assert_eq!(backend(&old, "a:1").live.health(), Health::Down, "compiling changes nothing that is in force");
     change.settle();
     assert_eq!(backend(&new, "a:1").live.health(), Health::Up);
     assert_eq!(backend(&new, "b:1").live.health(), Health::Up);
@@ -127,11 +103,9 @@ fn shown(binds: &[Bind]) -> Vec<String> {
 
 #[test]
 fn binds_are_reconciled() {
-    let binds = |listeners: &[&str], metrics: &[&str]| json!({"listeners": {"web": {"bind": listeners}}, "metrics": metrics});
-    let old = after(
-        None,
-        &binds(&[":80", "unix:/run/a.sock"], &["127.0.0.1:9901"]),
-    );
+    let binds =
+        |listeners: &[&str], metrics: &[&str]| json!({"listeners": {"web": {"bind": listeners}}, "metrics": metrics});
+    let old = after(None, &binds(&[":80", "unix:/run/a.sock"], &["127.0.0.1:9901"]));
     let start = Change::between(None, &old);
     assert_eq!(shown(&start.listeners.open), [":80", "unix:/run/a.sock"]);
     assert_eq!(shown(&start.metrics.open), ["127.0.0.1:9901"]);
@@ -148,11 +122,7 @@ fn binds_are_reconciled() {
 fn a_bind_that_moves_to_another_listener_stays_open() {
     let old = after(None, &json!({}));
     let mut draft = support::base();
-    let listener = draft["listeners"]
-        .as_object_mut()
-        .unwrap()
-        .remove("web")
-        .unwrap();
+    let listener = draft["listeners"].as_object_mut().unwrap().remove("web").unwrap();
     draft["listeners"]["renamed"] = listener;
     let new = plan::compile(&serde_json::to_vec(&draft).unwrap(), Some(&old), 0)
         .unwrap_or_else(|errors| panic!("{errors:?}"));
@@ -164,13 +134,8 @@ fn a_bind_that_moves_to_another_listener_stays_open() {
 fn the_order_of_the_file_is_kept() {
     let text = String::from_utf8(support::draft(&json!({}))).unwrap();
     let pool = serde_json::to_string(&support::base()["pools"]["products"]).unwrap();
-    let text = text.replacen(
-        r#""products":{"#,
-        &format!(r#""zebra":{pool},"products":{{"#),
-        1,
-    );
-    let plan =
-        plan::compile(text.as_bytes(), None, 0).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let text = text.replacen(r#""products":{"#, &format!(r#""zebra":{pool},"products":{{"#), 1);
+    let plan = plan::compile(text.as_bytes(), None, 0).unwrap_or_else(|errors| panic!("{errors:?}"));
     let names: Vec<&str> = plan.pools.iter().map(|pool| &*pool.name).collect();
     assert_eq!(names, ["zebra", "products"]);
     assert_eq!(plan.listeners[0].routes[0].pool, 1);
@@ -178,26 +143,11 @@ fn the_order_of_the_file_is_kept() {
 
 #[test]
 fn an_error_names_its_place() {
-    let errors = plan::compile(
-        &support::draft(&json!({"listeners": {"web": {"routes": {"0": {"pool": "x"}}}}})),
-        None,
-        0,
-    );
+    let errors =
+        plan::compile(&support::draft(&json!({"listeners": {"web": {"routes": {"0": {"pool": "x"}}}}})), None, 0);
     let errors = errors.err().expect("an error");
     let key = |key: &str| Segment::Key(key.to_owned());
-    assert_eq!(
-        errors[0].path,
-        [
-            key("listeners"),
-            key("web"),
-            key("routes"),
-            Segment::Index(0),
-            key("pool")
-        ]
-    );
+    assert_eq!(errors[0].path, [key("listeners"), key("web"), key("routes"), Segment::Index(0), key("pool")]);
     let json = serde_json::to_value(&errors[0]).unwrap();
-    assert_eq!(
-        json["path"],
-        json!(["listeners", "web", "routes", 0, "pool"])
-    );
+    assert_eq!(json["path"], json!(["listeners", "web", "routes", 0, "pool"]));
 }

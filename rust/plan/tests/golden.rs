@@ -1,9 +1,6 @@
 //! Golden pairs: each file in `tests/drafts` holds what is different from `base.json`, a line `---`, and what becomes
 //! of it: the plan, or every error. A new case is a new file; what stands before the first `{` says why.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test reads its cases from files"
-)]
+#![allow(clippy::disallowed_methods, reason = "a test reads its cases from files")]
 
 mod support;
 
@@ -16,9 +13,7 @@ use plan::{Key, Listener, Plan, PlanError, PoolPlan};
 fn drafts_become_what_their_files_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drafts");
     let entries = std::fs::read_dir(folder).expect("tests/drafts");
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
     assert!(!files.is_empty());
     let wrong: Vec<String> = files.iter().filter_map(|file| check(file)).collect();
@@ -29,8 +24,7 @@ fn check(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).expect("a readable case");
     let (given, expected) = text.split_once("\n---\n").expect("a line `---`");
     let patch = &given[given.find('{').expect("a patch")..];
-    let patch =
-        serde_json::from_str(patch).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let patch = serde_json::from_str(patch).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let became = became(&plan::compile(&support::draft(&patch), None, 0));
     (became.trim() != expected.trim()).then(|| format!("{} became:\n{became}", file.display()))
 }
@@ -40,41 +34,20 @@ fn became(compiled: &Result<Plan, Vec<PlanError>>) -> String {
         Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect(),
         Ok(plan) => {
             let mut out = String::new();
-            plan.listeners
-                .iter()
-                .for_each(|listener| show_listener(&mut out, plan, listener));
+            plan.listeners.iter().for_each(|listener| show_listener(&mut out, plan, listener));
             plan.pools.iter().for_each(|pool| show_pool(&mut out, pool));
-            plan.metrics
-                .iter()
-                .for_each(|bind| writeln!(out, "metrics on {bind}").unwrap());
-            writeln!(
-                out,
-                "log {:?} {:?}, {} clients",
-                plan.log.access, plan.log.format, plan.max_clients
-            )
-            .unwrap();
+            plan.metrics.iter().for_each(|bind| writeln!(out, "metrics on {bind}").unwrap());
+            writeln!(out, "log {:?} {:?}, {} clients", plan.log.access, plan.log.format, plan.max_clients).unwrap();
             out
         }
     }
 }
 
 fn show_listener(out: &mut String, plan: &Plan, listener: &Listener) {
-    let Listener {
-        head_ms,
-        body_idle_ms,
-        keepalive_ms,
-        send_idle_ms,
-        max_body,
-        max_requests,
-        ..
-    } = listener;
+    let Listener { head_ms, body_idle_ms, keepalive_ms, send_idle_ms, max_body, max_requests, .. } = listener;
     let binds: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
     writeln!(out, "listener {} on {}", listener.name, binds.join(", ")).unwrap();
-    writeln!(
-        out,
-        "  head {head_ms} body {body_idle_ms} keepalive {keepalive_ms} send {send_idle_ms}"
-    )
-    .unwrap();
+    writeln!(out, "  head {head_ms} body {body_idle_ms} keepalive {keepalive_ms} send {send_idle_ms}").unwrap();
     writeln!(out, "  max body {max_body:?} requests {max_requests}").unwrap();
     writeln!(out, "  {:?}", listener.rules).unwrap();
     writeln!(
@@ -95,14 +68,7 @@ fn show_listener(out: &mut String, plan: &Plan, listener: &Listener) {
 }
 
 fn show_pool(out: &mut String, pool: &PoolPlan) {
-    writeln!(
-        out,
-        "pool {}: {:?} by {}",
-        pool.name,
-        pool.pool.policy(),
-        key(&pool.key)
-    )
-    .unwrap();
+    writeln!(out, "pool {}: {:?} by {}", pool.name, pool.pool.policy(), key(&pool.key)).unwrap();
     writeln!(
         out,
         "  connect {} keepalive {:?} idle {} tries {}",
@@ -111,14 +77,8 @@ fn show_pool(out: &mut String, pool: &PoolPlan) {
     .unwrap();
     for (backend, address) in pool.pool.backends().iter().zip(&pool.addresses) {
         let backup = if backend.backup { " backup" } else { "" };
-        writeln!(
-            out,
-            "  {} at {address} weight {}{backup} {:?}",
-            backend.name,
-            backend.weight,
-            backend.live.health()
-        )
-        .unwrap();
+        writeln!(out, "  {} at {address} weight {}{backup} {:?}", backend.name, backend.weight, backend.live.health())
+            .unwrap();
     }
 }
 

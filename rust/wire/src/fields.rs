@@ -89,11 +89,7 @@ pub(crate) fn classify(name: &[u8]) -> Known {
         (17, b'x') => (b"x-forwarded-proto", Known::ForwardedProto),
         _ => return rest(name),
     };
-    if name.eq_ignore_ascii_case(text) {
-        known
-    } else {
-        rest(name)
-    }
+    if name.eq_ignore_ascii_case(text) { known } else { rest(name) }
 }
 
 fn rest(name: &[u8]) -> Known {
@@ -114,10 +110,7 @@ pub(crate) fn is_protected(known: Known, name: &[u8]) -> bool {
 
 /// The members of a comma-separated list, trimmed, without the empty ones (RFC 9110 section 5.6.1).
 pub(crate) fn members(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    value
-        .split(|&byte| byte == b',')
-        .map(trim)
-        .filter(|member| !member.is_empty())
+    value.split(|&byte| byte == b',').map(trim).filter(|member| !member.is_empty())
 }
 
 /// Without optional whitespace (spaces and tabs) around it.
@@ -133,20 +126,7 @@ pub(crate) const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
         )
 }
 
@@ -158,17 +138,16 @@ pub(crate) const fn is_value(byte: u8) -> bool {
 /// Checks a field line without its end, byte by byte; of an incomplete one, what is there of it.
 pub(crate) fn check_line(line: &[u8], complete: bool, first: bool) -> Result<(), Rule> {
     if let [b' ' | b'\t', ..] = line {
-        return Err(if first {
-            Rule::SpaceBeforeField
-        } else {
-            Rule::ObsFold
-        });
+        return Err(if first { Rule::SpaceBeforeField } else { Rule::ObsFold });
     }
     let colon = line.iter().position(|&byte| byte == b':');
     let name = line.get(..colon.unwrap_or(line.len())).unwrap_or_default();
     match (name, colon) {
         ([], Some(_)) => return Err(Rule::BadFieldName),
-        ([plain @ .., b' ' | b'\t'], Some(_)) if trim(plain).iter().copied().all(is_token) => {
+        // A line that breaks off behind the space is taken for the likelier mistake.
+        ([plain @ .., b' ' | b'\t'], _)
+            if (colon.is_some() || !complete) && trim(plain).iter().copied().all(is_token) =>
+        {
             return Err(Rule::SpaceBeforeColon);
         }
         (name, None) if complete && name.iter().copied().all(is_value) => {
@@ -179,11 +158,7 @@ pub(crate) fn check_line(line: &[u8], complete: bool, first: bool) -> Result<(),
         _ => return Err(Rule::ControlByte),
     }
     let value = line.get(name.len().saturating_add(1)..).unwrap_or_default();
-    if value.iter().copied().all(is_value) {
-        Ok(())
-    } else {
-        Err(Rule::ControlByte)
-    }
+    if value.iter().copied().all(is_value) { Ok(()) } else { Err(Rule::ControlByte) }
 }
 
 /// Names that mean something else, or too much, when they come after the body (RFC 9110 section 6.5.1).
@@ -222,14 +197,10 @@ const NOT_IN_TRAILERS: [&[u8]; 29] = [
 /// Whether a trailer field may go on: framing, routing, forwarding and authentication fields may not.
 pub(crate) fn may_trail(name: &[u8]) -> bool {
     let ours = FORWARDING | Known::RequestId.bit() | Known::Underscore.bit();
-    let conditional = name
-        .get(..3)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
+    let conditional = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
     ours & classify(name).bit() == 0
         && !conditional
-        && !NOT_IN_TRAILERS
-            .iter()
-            .any(|banned| name.eq_ignore_ascii_case(banned))
+        && !NOT_IN_TRAILERS.iter().any(|banned| name.eq_ignore_ascii_case(banned))
 }
 
 #[cfg(test)]
@@ -248,13 +219,7 @@ mod tests {
 
     #[test]
     fn an_underscore_twin_is_neither_its_original_nor_kept() {
-        for twin in [
-            &b"Content_Length"[..],
-            b"X_Forwarded_For",
-            b"X-Forwarded_For",
-            b"X-Forwarded-For_",
-            b"_",
-        ] {
+        for twin in [&b"Content_Length"[..], b"X_Forwarded_For", b"X-Forwarded_For", b"X-Forwarded-For_", b"_"] {
             assert_eq!(classify(twin), Known::Underscore, "{}", twin.escape_ascii());
         }
     }
@@ -268,14 +233,7 @@ mod tests {
     #[test]
     fn trailers_keep_only_harmless_names() {
         assert!(may_trail(b"grpc-status") && may_trail(b"X-Checksum") && may_trail(b"ETag"));
-        for banned in [
-            &b"Content-Length"[..],
-            b"HOST",
-            b"x-forwarded-for",
-            b"Authorization",
-            b"If-Match",
-            b"x_y",
-        ] {
+        for banned in [&b"Content-Length"[..], b"HOST", b"x-forwarded-for", b"Authorization", b"If-Match", b"x_y"] {
             assert!(!may_trail(banned), "{}", banned.escape_ascii());
         }
     }

@@ -44,14 +44,8 @@ pub fn client(peer: IpAddr, trusted: &[IpNet], head: &Head) -> IpAddr {
 /// An address as proxies write it: bare, with a port, or in brackets.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(entry).ok()?;
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    let ip = bare
-        .parse()
-        .ok()
-        .or_else(|| text.parse::<SocketAddr>().ok().map(|full| full.ip()))?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let ip = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|full| full.ip()))?;
     Some(IpAddr::to_canonical(&ip))
 }
 
@@ -62,67 +56,33 @@ mod tests {
 
     fn client_of(peer: &str, lines: &str) -> String {
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
-        let parsed = parse_request(
-            text.as_bytes(),
-            &mut 0,
-            &Rules::default(),
-            &mut Pages::default(),
-        );
-        let Parsed::Done { head, .. } = parsed else {
-            panic!("{parsed:?}")
-        };
+        let parsed = parse_request(text.as_bytes(), &mut 0, &Rules::default(), &mut Pages::default());
+        let Parsed::Done { head, .. } = parsed else { panic!("{parsed:?}") };
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         client(peer.parse().unwrap(), &trusted, &head).to_string()
     }
 
     #[test]
     fn an_untrusted_peer_is_the_client() {
-        assert_eq!(
-            client_of("192.0.2.1", "X-Forwarded-For: 1.2.3.4\r\n"),
-            "192.0.2.1"
-        );
+        assert_eq!(client_of("192.0.2.1", "X-Forwarded-For: 1.2.3.4\r\n"), "192.0.2.1");
         assert_eq!(client_of("::ffff:192.0.2.1", ""), "192.0.2.1");
     }
 
     #[test]
     fn behind_trusted_peers_it_is_the_rightmost_untrusted_address() {
+        assert_eq!(client_of("10.0.0.1", "X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.9.9.9\r\n"), "1.2.3.4");
         assert_eq!(
-            client_of(
-                "10.0.0.1",
-                "X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.9.9.9\r\n"
-            ),
+            client_of("::ffff:10.0.0.1", "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 10.1.1.1\r\n"),
             "1.2.3.4"
         );
-        assert_eq!(
-            client_of(
-                "::ffff:10.0.0.1",
-                "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 10.1.1.1\r\n"
-            ),
-            "1.2.3.4"
-        );
-        assert_eq!(
-            client_of("10.0.0.1", "X-Forwarded-For: 10.0.0.3, 10.0.0.2\r\n"),
-            "10.0.0.3"
-        );
-        assert_eq!(
-            client_of("10.0.0.1", "X-Forwarded-For: [2001:db8::7]:443\r\n"),
-            "2001:db8::7"
-        );
-        assert_eq!(
-            client_of("10.0.0.1", "X-Forwarded-For: 1.2.3.4:5000\r\n"),
-            "1.2.3.4"
-        );
+        assert_eq!(client_of("10.0.0.1", "X-Forwarded-For: 10.0.0.3, 10.0.0.2\r\n"), "10.0.0.3");
+        assert_eq!(client_of("10.0.0.1", "X-Forwarded-For: [2001:db8::7]:443\r\n"), "2001:db8::7");
+        assert_eq!(client_of("10.0.0.1", "X-Forwarded-For: 1.2.3.4:5000\r\n"), "1.2.3.4");
         assert_eq!(client_of("10.0.0.1", ""), "10.0.0.1");
     }
 
     #[test]
     fn a_bad_entry_ends_the_walk() {
-        assert_eq!(
-            client_of(
-                "10.0.0.1",
-                "X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.2\r\n"
-            ),
-            "10.0.0.2"
-        );
+        assert_eq!(client_of("10.0.0.1", "X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.2\r\n"), "10.0.0.2");
     }
 }

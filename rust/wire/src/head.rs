@@ -105,11 +105,7 @@ impl Head {
 
     /// The method's name as received.
     pub fn method_name(&self) -> &[u8] {
-        Span {
-            start: 0,
-            end: self.received.start.saturating_sub(1),
-        }
-        .of(&self.page.bytes)
+        Span { start: 0, end: self.received.start.saturating_sub(1) }.of(&self.page.bytes)
     }
 
     /// Whether sending the request twice does no more than sending it once (RFC 9110 section 9.2.2).
@@ -135,9 +131,7 @@ impl Head {
 
     /// The query as received, without its `?`.
     pub fn query(&self) -> Option<&[u8]> {
-        self.page
-            .bytes
-            .get(self.query as usize..self.target.end as usize)
+        self.page.bytes.get(self.query as usize..self.target.end as usize)
     }
 
     /// The first value of `name` in the query, as received; empty for a name without `=`.
@@ -158,9 +152,7 @@ impl Head {
 
     /// The first value of the cookie `name`, as received.
     pub fn cookie(&self, name: &[u8]) -> Option<&[u8]> {
-        let mut pairs = self
-            .known(Known::Cookie)
-            .flat_map(|value| value.split(|&byte| byte == b';'));
+        let mut pairs = self.known(Known::Cookie).flat_map(|value| value.split(|&byte| byte == b';'));
         pairs.find_map(|pair| value_of(trim(pair), name))
     }
 
@@ -201,9 +193,7 @@ impl Head {
 
     /// N of `Keep-Alive: timeout=N`, in seconds.
     pub fn keep_alive_timeout(&self) -> Option<u32> {
-        let mut parameters = self
-            .known(Known::KeepAlive)
-            .flat_map(|value| value.split(|&byte| byte == b','));
+        let mut parameters = self.known(Known::KeepAlive).flat_map(|value| value.split(|&byte| byte == b','));
         let seconds = parameters.find_map(|pair| {
             let (name, value) = trim(pair).split_at_checked(8)?;
             name.eq_ignore_ascii_case(b"timeout=").then_some(value)
@@ -216,20 +206,14 @@ impl Head {
         let bytes = &self.page.bytes;
         let mut fields = self.page.fields.iter();
         fields
-            .find(|field| {
-                usize::from(field.name_len) == name.len()
-                    && field.name(bytes).eq_ignore_ascii_case(name)
-            })
+            .find(|field| usize::from(field.name_len) == name.len() && field.name(bytes).eq_ignore_ascii_case(name))
             .map(|field| field.value(bytes))
     }
 
     /// All fields as received, in their order.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let bytes = &self.page.bytes;
-        self.page
-            .fields
-            .iter()
-            .map(|field| (field.name(bytes), field.value(bytes)))
+        self.page.fields.iter().map(|field| (field.name(bytes), field.value(bytes)))
     }
 
     /// Size of the head as received, in bytes, with its empty line.
@@ -248,11 +232,7 @@ impl Head {
 
     /// The reason of a response as received; empty for a request.
     pub fn reason(&self) -> &[u8] {
-        if self.status == 0 {
-            &[]
-        } else {
-            self.received.of(&self.page.bytes)
-        }
+        if self.status == 0 { &[] } else { self.received.of(&self.page.bytes) }
     }
 
     /// Gives the storage back for the free list.
@@ -264,11 +244,7 @@ impl Head {
     pub(crate) fn known(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         let of_kind = move |field: &&Field| field.known == known;
         let bytes = &self.page.bytes;
-        self.page
-            .fields
-            .iter()
-            .filter(of_kind)
-            .map(|field| field.value(bytes))
+        self.page.fields.iter().filter(of_kind).map(|field| field.value(bytes))
     }
 }
 

@@ -41,11 +41,7 @@ pub(crate) fn check(text: &[u8]) -> Result<Authority, Rule> {
         before = byte;
     }
     // The dot of the DNS root is not part of the name.
-    let host = if before == b'.' {
-        end.saturating_sub(1)
-    } else {
-        end
-    };
+    let host = if before == b'.' { end.saturating_sub(1) } else { end };
     if host == 0 {
         return Err(Rule::BadHost);
     }
@@ -55,10 +51,7 @@ pub(crate) fn check(text: &[u8]) -> Result<Authority, Rule> {
 
 #[cold]
 fn check_bracketed(text: &[u8]) -> Result<Authority, Rule> {
-    let close = text
-        .iter()
-        .position(|&byte| byte == b']')
-        .ok_or(Rule::BadHost)?;
+    let close = text.iter().position(|&byte| byte == b']').ok_or(Rule::BadHost)?;
     let address = text.get(1..close).unwrap_or_default();
     check_address(address)?;
     let host = close.saturating_add(1);
@@ -77,11 +70,7 @@ fn check_address(text: &[u8]) -> Result<Ipv6Addr, Rule> {
 /// Nothing, or a colon and one to five digits.
 fn check_port(text: &[u8]) -> Result<Option<u16>, Rule> {
     let [b':', digits @ ..] = text else {
-        return if text.is_empty() {
-            Ok(None)
-        } else {
-            Err(Rule::BadHost)
-        };
+        return if text.is_empty() { Ok(None) } else { Err(Rule::BadHost) };
     };
     if digits.is_empty() || digits.len() > 5 {
         return Err(Rule::BadHost);
@@ -97,10 +86,8 @@ fn check_port(text: &[u8]) -> Result<Option<u16>, Rule> {
 /// Whether two checked authorities name the same place; `default` is the port of the scheme (RFC 9110 section 4.2.3).
 pub(crate) fn agree(one: &[u8], other: &[u8], default: u16) -> Result<bool, Rule> {
     let (first, second) = (check(one)?, check(other)?);
-    let names = one
-        .get(..first.host)
-        .unwrap_or_default()
-        .eq_ignore_ascii_case(other.get(..second.host).unwrap_or_default());
+    let names =
+        one.get(..first.host).unwrap_or_default().eq_ignore_ascii_case(other.get(..second.host).unwrap_or_default());
     Ok(names && first.port.unwrap_or(default) == second.port.unwrap_or(default))
 }
 
@@ -113,10 +100,7 @@ mod tests {
         let host = |text: &'static [u8]| check(text).map(|found| (&text[..found.host], found.port));
         assert_eq!(host(b"a.test"), Ok((&b"a.test"[..], None)));
         assert_eq!(host(b"a.test.:8080"), Ok((&b"a.test"[..], Some(8080))));
-        assert_eq!(
-            host(b"my_service:65535"),
-            Ok((&b"my_service"[..], Some(65535)))
-        );
+        assert_eq!(host(b"my_service:65535"), Ok((&b"my_service"[..], Some(65535))));
         assert_eq!(host(b"[::1]:80"), Ok((&b"[::1]"[..], Some(80))));
         assert_eq!(host(b"[2001:db8::1]"), Ok((&b"[2001:db8::1]"[..], None)));
     }

@@ -23,16 +23,11 @@ pub(crate) struct Span {
 impl Span {
     /// Heads are limited far below 4 GiB before any span is made, so saturation never shows.
     pub(crate) fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: u32::try_from(start).unwrap_or(u32::MAX),
-            end: u32::try_from(end).unwrap_or(u32::MAX),
-        }
+        Self { start: u32::try_from(start).unwrap_or(u32::MAX), end: u32::try_from(end).unwrap_or(u32::MAX) }
     }
 
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes
-            .get(self.start as usize..self.end as usize)
-            .unwrap_or_default()
+        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -59,15 +54,11 @@ pub(crate) const LISTED: u8 = 2;
 impl Field {
     pub(crate) fn name(self, bytes: &[u8]) -> &[u8] {
         let start = self.name_start as usize;
-        bytes
-            .get(start..start.saturating_add(usize::from(self.name_len)))
-            .unwrap_or_default()
+        bytes.get(start..start.saturating_add(usize::from(self.name_len))).unwrap_or_default()
     }
 
     pub(crate) fn value(self, bytes: &[u8]) -> &[u8] {
-        bytes
-            .get(self.value_start as usize..self.value_end as usize)
-            .unwrap_or_default()
+        bytes.get(self.value_start as usize..self.value_end as usize).unwrap_or_default()
     }
 
     pub(crate) fn is(self, mark: u8) -> bool {
@@ -84,26 +75,17 @@ pub struct Page {
 
 impl Page {
     fn new() -> Self {
-        Self {
-            bytes: Vec::with_capacity(CAPACITY),
-            fields: Vec::with_capacity(FIELDS),
-        }
+        Self { bytes: Vec::with_capacity(CAPACITY), fields: Vec::with_capacity(FIELDS) }
     }
 
     /// A place holder without storage.
     pub(crate) const fn none() -> Self {
-        Self {
-            bytes: Vec::new(),
-            fields: Vec::new(),
-        }
+        Self { bytes: Vec::new(), fields: Vec::new() }
     }
 
     /// A page of its own for bytes that are no head.
     pub(crate) fn holding(bytes: &[u8]) -> Self {
-        Self {
-            bytes: bytes.to_vec(),
-            fields: Vec::new(),
-        }
+        Self { bytes: bytes.to_vec(), fields: Vec::new() }
     }
 
     /// Appends what `write` writes and returns where it lies.

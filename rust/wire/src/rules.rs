@@ -15,12 +15,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            head: 64 << 10,
-            fields: 128,
-            request_line: 8 << 10,
-            field: 16 << 10,
-        }
+        Self { head: 64 << 10, fields: 128, request_line: 8 << 10, field: 16 << 10 }
     }
 }
 

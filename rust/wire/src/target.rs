@@ -52,21 +52,13 @@ pub fn canonical(path: &[u8]) -> Result<Vec<u8>, Rule> {
 }
 
 /// Checks the target at `received` and places what is sent and matched.
-pub(crate) fn place(
-    page: &mut Page,
-    received: Span,
-    method: Method,
-    rules: &Rules,
-) -> Result<Target, Rule> {
+pub(crate) fn place(page: &mut Page, received: Span, method: Method, rules: &Rules) -> Result<Target, Rule> {
     let text = received.of(&page.bytes);
     match text.first() {
         Some(b'/') => origin(page, received, rules),
-        Some(b'*') if text.len() == 1 && method == Method::Options => Ok(Target {
-            sent: received,
-            path: received,
-            query: NO_QUERY,
-            authority: None,
-        }),
+        Some(b'*') if text.len() == 1 && method == Method::Options => {
+            Ok(Target { sent: received, path: received, query: NO_QUERY, authority: None })
+        }
         _ => absolute(page, received, method, rules),
     }
 }
@@ -74,48 +66,25 @@ pub(crate) fn place(
 /// `/path?query`
 fn origin(page: &mut Page, received: Span, rules: &Rules) -> Result<Target, Rule> {
     let found = look(received.of(&page.bytes))?;
-    let plain = Target {
-        sent: received,
-        path: received,
-        query: NO_QUERY,
-        authority: None,
-    };
+    let plain = Target { sent: received, path: received, query: NO_QUERY, authority: None };
     let Some(question) = found.query else {
         if found.plain {
             return Ok(plain);
         }
         let (sent, path) = normalise(page, received, rules)?;
-        return Ok(Target {
-            sent,
-            path,
-            ..plain
-        });
+        return Ok(Target { sent, path, ..plain });
     };
-    let path = Span {
-        start: received.start,
-        end: received.start.saturating_add(question),
-    };
+    let path = Span { start: received.start, end: received.start.saturating_add(question) };
     if found.plain {
         let query = path.end.saturating_add(1);
-        return Ok(Target {
-            path,
-            query,
-            ..plain
-        });
+        return Ok(Target { path, query, ..plain });
     }
     let (sent, matched) = normalise(page, path, rules)?;
     if sent == path {
         let query = path.end.saturating_add(1);
-        return Ok(Target {
-            path: matched,
-            query,
-            ..plain
-        });
+        return Ok(Target { path: matched, query, ..plain });
     }
-    let query = Span {
-        start: path.end,
-        end: received.end,
-    };
+    let query = Span { start: path.end, end: received.end };
     Ok(joined(page, sent, matched, query))
 }
 
@@ -126,40 +95,22 @@ fn joined(page: &mut Page, path: Span, matched: Span, query: Span) -> Target {
         copy(bytes, query);
     });
     let length = path.end.saturating_sub(path.start);
-    Target {
-        sent: whole,
-        path: matched,
-        query: whole.start.saturating_add(length).saturating_add(1),
-        authority: None,
-    }
+    Target { sent: whole, path: matched, query: whole.start.saturating_add(length).saturating_add(1), authority: None }
 }
 
 /// `http://authority/path?query`: the authority is compared with Host by the caller, the rest is an origin form.
-fn absolute(
-    page: &mut Page,
-    received: Span,
-    method: Method,
-    rules: &Rules,
-) -> Result<Target, Rule> {
+fn absolute(page: &mut Page, received: Span, method: Method, rules: &Rules) -> Result<Target, Rule> {
     let text = received.of(&page.bytes);
     look(text)?;
     let (scheme, port) = scheme(text).ok_or(Rule::BadTargetForm)?;
     let rest = text.get(scheme..).unwrap_or_default();
-    let length = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?'))
-        .unwrap_or(rest.len());
+    let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let authority = Span {
         start: received.start.saturating_add(Span::new(scheme, 0).start),
-        end: received
-            .start
-            .saturating_add(Span::new(scheme.saturating_add(length), 0).start),
+        end: received.start.saturating_add(Span::new(scheme.saturating_add(length), 0).start),
     };
     host::check(authority.of(&page.bytes))?;
-    let tail = Span {
-        start: authority.end,
-        end: received.end,
-    };
+    let tail = Span { start: authority.end, end: received.end };
     let target = match rest.get(length) {
         Some(b'/') => origin(page, tail, rules)?,
         // RFC 9112 section 3.2.4: an empty path means the server itself.
@@ -167,39 +118,23 @@ fn absolute(
         _ => {
             let slash = page.append(|bytes| bytes.push(b'/'));
             if tail.is_empty() {
-                Target {
-                    sent: slash,
-                    path: slash,
-                    query: NO_QUERY,
-                    authority: None,
-                }
+                Target { sent: slash, path: slash, query: NO_QUERY, authority: None }
             } else {
                 joined(page, slash, slash, tail)
             }
         }
     };
-    Ok(Target {
-        authority: Some((authority, port)),
-        ..target
-    })
+    Ok(Target { authority: Some((authority, port)), ..target })
 }
 
 fn star(page: &mut Page) -> Target {
     let star = page.append(|bytes| bytes.push(b'*'));
-    Target {
-        sent: star,
-        path: star,
-        query: NO_QUERY,
-        authority: None,
-    }
+    Target { sent: star, path: star, query: NO_QUERY, authority: None }
 }
 
 /// Length of `http://` or `https://` at the start, and the port that it implies.
 fn scheme(text: &[u8]) -> Option<(usize, u16)> {
-    let starts = |scheme: &[u8]| {
-        text.get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    };
+    let starts = |scheme: &[u8]| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     match () {
         () if starts(b"http://") => Some((7, 80)),
         () if starts(b"https://") => Some((8, 443)),
@@ -254,10 +189,7 @@ fn look(text: &[u8]) -> Result<Look, Rule> {
                 if query.iter().any(|&byte| class(byte) == 3) {
                     return Err(Rule::BadTargetByte);
                 }
-                return Ok(Look {
-                    plain,
-                    query: u32::try_from(at).ok(),
-                });
+                return Ok(Look { plain, query: u32::try_from(at).ok() });
             }
             _ => return Err(Rule::BadTargetByte),
         }

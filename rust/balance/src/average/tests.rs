@@ -29,11 +29,7 @@ fn better_answers_are_believed_as_time_passes() {
     assert_eq!(average.last(), 100_000, "no time has passed");
     average.observe(millis(10), at(10));
     let expected = 10_000.0 + 90_000.0 * (-1.0f64).exp();
-    assert!(
-        (average.last() as f64 - expected).abs() < 0.01 * expected,
-        "{}",
-        average.last()
-    );
+    assert!((average.last() as f64 - expected).abs() < 0.01 * expected, "{}", average.last());
 }
 
 #[test]

@@ -13,10 +13,7 @@ fn a_new_backend_is_up_idle_and_without_history() {
     assert_eq!(live.id(), 7);
     assert_eq!(live.health(), Health::Up);
     assert!(!live.draining());
-    assert_eq!(
-        (live.in_flight(), live.failures(), live.latency_micros()),
-        (0, 0, 0)
-    );
+    assert_eq!((live.in_flight(), live.failures(), live.latency_micros()), (0, 0, 0));
     assert_eq!(live.ejected_until(), None);
 }
 

@@ -5,8 +5,5 @@ use crate::tier::View;
 
 pub(super) fn pick(view: &mut View) -> Option<u32> {
     let members = view.tier().members();
-    members
-        .iter()
-        .copied()
-        .find(|&slot| view.is_free(slot) && view.take(slot))
+    members.iter().copied().find(|&slot| view.is_free(slot) && view.take(slot))
 }

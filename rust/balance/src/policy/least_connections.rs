@@ -25,11 +25,7 @@ fn least_loaded(view: &mut View, dice: &mut Dice) -> Option<u32> {
         }
         let load = Load::of(view.backend(slot));
         let order = best.map_or(std::cmp::Ordering::Less, |(_, least)| load.compare(least));
-        equals = if order.is_lt() {
-            1
-        } else {
-            equals + u64::from(order.is_eq())
-        };
+        equals = if order.is_lt() { 1 } else { equals + u64::from(order.is_eq()) };
         // The k-th of equals replaces the one before with a chance of 1/k: each is as likely in the end.
         if order.is_lt() || order.is_eq() && dice.below(equals) == 0 {
             best = Some((slot, load));
@@ -47,10 +43,7 @@ struct Load {
 
 impl Load {
     fn of(backend: &Backend) -> Self {
-        Load {
-            requests: u64::from(backend.live.in_flight()) + 1,
-            weight: u64::from(backend.weight),
-        }
+        Load { requests: u64::from(backend.live.in_flight()) + 1, weight: u64::from(backend.weight) }
     }
 
     fn compare(self, other: Load) -> std::cmp::Ordering {
@@ -64,10 +57,7 @@ mod tests {
     use crate::{Chosen, Policy};
 
     fn in_flight(pool: &crate::Pool) -> Vec<u32> {
-        pool.backends()
-            .iter()
-            .map(|backend| backend.live.in_flight())
-            .collect()
+        pool.backends().iter().map(|backend| backend.live.in_flight()).collect()
     }
 
     #[test]
@@ -76,10 +66,7 @@ mod tests {
         for dice in 0..30 {
             hold(&pool, dice);
             let counts = in_flight(&pool);
-            assert!(
-                counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1,
-                "{counts:?}"
-            );
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
         }
     }
 
@@ -121,16 +108,11 @@ mod tests {
             };
             held.retain(done);
             while held.len() < 8 {
-                let Chosen::Slot(slot) = hold(&pool, step * 8 + held.len() as u64) else {
-                    panic!("no limits")
-                };
+                let Chosen::Slot(slot) = hold(&pool, step * 8 + held.len() as u64) else { panic!("no limits") };
                 counts[slot as usize] += 1;
                 held.push((step + if slot == 0 { 10 } else { 1 }, slot));
             }
         }
-        assert!(
-            counts[0] * 4 < counts[1] && counts[0] * 4 < counts[2],
-            "{counts:?}"
-        );
+        assert!(counts[0] * 4 < counts[1] && counts[0] * 4 < counts[2], "{counts:?}");
     }
 }

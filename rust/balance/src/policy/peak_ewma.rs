@@ -20,11 +20,7 @@ pub(super) fn pick(view: &mut View, dice: &mut Dice) -> Option<u32> {
 fn cost(backend: &Backend, now: Tick) -> f64 {
     let in_flight = f64::from(backend.live.in_flight());
     let latency = f64::from(backend.live.average().at(now));
-    let cost = if latency == 0.0 && in_flight > 0.0 {
-        UNANSWERED + in_flight
-    } else {
-        latency * (in_flight + 1.0)
-    };
+    let cost = if latency == 0.0 && in_flight > 0.0 { UNANSWERED + in_flight } else { latency * (in_flight + 1.0) };
     cost / f64::from(backend.weight)
 }
 
@@ -74,11 +70,7 @@ mod tests {
     fn one_that_hangs_without_ever_answering_looks_slow_not_fast() {
         let pool = pool(Policy::PeakEwma, &[1, 1]);
         answers(&pool, 0, 5_000, NOW);
-        assert_eq!(
-            visit(&pool, &[], NOW, 1),
-            Some(1),
-            "an idle newcomer is worth a try"
-        );
+        assert_eq!(visit(&pool, &[], NOW, 1), Some(1), "an idle newcomer is worth a try");
         assert!(pool.backends()[1].live.raise(None));
         assert!((0..1_000).all(|dice| visit(&pool, &[], NOW, dice) == Some(0)));
     }

@@ -39,11 +39,7 @@ pub(super) fn draw(view: &mut View, dice: &mut Dice, except: Option<u32>) -> Opt
 fn walk(view: &mut View, dice: &mut Dice, except: Option<u32>) -> Option<u32> {
     let weight = |view: &mut View, slot| {
         let counts = Some(slot) != except && view.is_free(slot);
-        if counts {
-            u64::from(view.backend(slot).weight)
-        } else {
-            0
-        }
+        if counts { u64::from(view.backend(slot).weight) } else { 0 }
     };
     let members = view.tier().members();
     let total: u64 = members.iter().map(|&slot| weight(view, slot)).sum();
@@ -124,11 +120,7 @@ mod tests {
     #[test]
     fn the_same_dice_make_the_same_pick() {
         let pool = pool(Policy::Random, &[3, 2, 1]);
-        let picks = || {
-            (0..100)
-                .map(|dice| visit(&pool, &[], NOW, dice))
-                .collect::<Vec<_>>()
-        };
+        let picks = || (0..100).map(|dice| visit(&pool, &[], NOW, dice)).collect::<Vec<_>>();
         assert_eq!(picks(), picks());
     }
 
@@ -137,10 +129,7 @@ mod tests {
         let mut dice = Dice::new(0);
         let mut seen = [0; 7];
         (0..7_000).for_each(|_| seen[dice.below(7) as usize] += 1);
-        assert!(
-            seen.iter().all(|&times| (850..1150).contains(&times)),
-            "{seen:?}"
-        );
+        assert!(seen.iter().all(|&times| (850..1150).contains(&times)), "{seen:?}");
         assert_eq!(scale(u64::MAX, 5), 4);
         assert_eq!(scale(0, 5), 0);
     }

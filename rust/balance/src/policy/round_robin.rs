@@ -39,16 +39,11 @@ pub(super) fn pick(view: &mut View, cursor: &AtomicU64, dice: &mut Dice) -> Opti
 
 /// One cycle of turns by weight, smoothly interleaved. Members have a weight above 0.
 pub(crate) fn schedule(members: &[u32], backends: &[Backend]) -> Box<[u32]> {
-    let weights: Vec<u64> = members
-        .iter()
-        .map(|&slot| u64::from(backends[slot as usize].weight))
-        .collect();
+    let weights: Vec<u64> = members.iter().map(|&slot| u64::from(backends[slot as usize].weight)).collect();
     let weights = scaled(reduced(weights));
     let total: u64 = weights.iter().sum();
     let mut accounts = accounts(members, &weights);
-    (0..total)
-        .map(|_| next_turn(&mut accounts, total as i64))
-        .collect()
+    (0..total).map(|_| next_turn(&mut accounts, total as i64)).collect()
 }
 
 /// Backends of one weight. `next` is the poorest in turns, `credit` what it owns.
@@ -64,12 +59,7 @@ fn accounts(members: &[u32], weights: &[u64]) -> Vec<Account> {
     for (&member, &weight) in members.iter().zip(weights) {
         by_weight.entry(weight).or_default().push(member);
     }
-    let account = |(weight, members)| Account {
-        weight: weight as i64,
-        credit: 0,
-        members,
-        next: 0,
-    };
+    let account = |(weight, members)| Account { weight: weight as i64, credit: 0, members, next: 0 };
     by_weight.into_iter().map(account).collect()
 }
 
@@ -78,12 +68,8 @@ fn next_turn(accounts: &mut [Account], total: i64) -> u32 {
         account.credit += account.weight;
     }
     // Of equally rich ones the first in the configuration.
-    let richest = accounts
-        .iter_mut()
-        .max_by_key(|a| (a.credit, std::cmp::Reverse(a.members[a.next])));
-    let Some(account) = richest else {
-        unreachable!("a tier without members has no turns")
-    };
+    let richest = accounts.iter_mut().max_by_key(|a| (a.credit, std::cmp::Reverse(a.members[a.next])));
+    let Some(account) = richest else { unreachable!("a tier without members has no turns") };
     let member = account.members[account.next];
     account.next += 1;
     if account.next == account.members.len() {
@@ -112,12 +98,7 @@ fn scaled(weights: Vec<u64>) -> Vec<u64> {
     // The room kept free is what rounding up to 1 may need.
     let room = MOST_TURNS.saturating_sub(weights.len() as u64);
     let share = |weight| (u128::from(weight) * u128::from(room) / u128::from(total)) as u64;
-    reduced(
-        weights
-            .into_iter()
-            .map(|weight| share(weight).max(1))
-            .collect(),
-    )
+    reduced(weights.into_iter().map(|weight| share(weight).max(1)).collect())
 }
 
 #[cfg(test)]

@@ -24,9 +24,7 @@ pub(super) fn pick_lighter(
     loop {
         let first = random::draw(view, dice, None)?;
         let second = random::draw(view, dice, Some(first));
-        let slot = second
-            .filter(|&second| lighter(view.backend(second), view.backend(first)))
-            .unwrap_or(first);
+        let slot = second.filter(|&second| lighter(view.backend(second), view.backend(first))).unwrap_or(first);
         if view.take(slot) {
             return Some(slot);
         }
@@ -44,10 +42,7 @@ mod tests {
     use crate::{Chosen, Health, Policy, Pool};
 
     fn in_flight(pool: &Pool) -> Vec<u64> {
-        pool.backends()
-            .iter()
-            .map(|backend| u64::from(backend.live.in_flight()))
-            .collect()
+        pool.backends().iter().map(|backend| u64::from(backend.live.in_flight())).collect()
     }
 
     #[test]
@@ -87,11 +82,7 @@ mod tests {
         for weights in [vec![1; 10], vec![4, 2, 1, 1], vec![3, 1]] {
             let pool = pool(Policy::TwoChoices, &weights);
             (0..4_000).for_each(|dice| assert!(matches!(hold(&pool, dice), Chosen::Slot(_))));
-            assert!(
-                fair(&in_flight(&pool), &weights, 5.0),
-                "{weights:?}: {:?}",
-                in_flight(&pool)
-            );
+            assert!(fair(&in_flight(&pool), &weights, 5.0), "{weights:?}: {:?}", in_flight(&pool));
         }
     }
 

@@ -5,19 +5,13 @@ use proptest::prelude::*;
 
 fn with_backups(policy: Policy) -> Pool {
     let mut backends = backends(&[1; 4]);
-    backends
-        .iter_mut()
-        .skip(2)
-        .for_each(|backend| backend.backup = true);
+    backends.iter_mut().skip(2).for_each(|backend| backend.backup = true);
     around(policy, backends)
 }
 
 fn limited(policy: Policy, limits: &[Option<u32>]) -> Pool {
     let mut backends = backends(&vec![1; limits.len()]);
-    backends
-        .iter_mut()
-        .zip(limits)
-        .for_each(|(backend, &limit)| backend.max_in_flight = limit);
+    backends.iter_mut().zip(limits).for_each(|(backend, &limit)| backend.max_in_flight = limit);
     around(policy, backends)
 }
 
@@ -25,20 +19,11 @@ fn limited(policy: Policy, limits: &[Option<u32>]) -> Pool {
 fn backups_are_used_only_when_the_main_tier_has_nobody() {
     for policy in ALL {
         let pool = with_backups(policy);
-        assert!(
-            (0..100).all(|dice| visit(&pool, &[], NOW, dice).unwrap() < 2),
-            "{policy:?}"
-        );
+        assert!((0..100).all(|dice| visit(&pool, &[], NOW, dice).unwrap() < 2), "{policy:?}");
         pool.backends()[0].live.set_health(Health::Down);
-        assert!(
-            (0..100).all(|dice| visit(&pool, &[], NOW, dice) == Some(1)),
-            "{policy:?}"
-        );
+        assert!((0..100).all(|dice| visit(&pool, &[], NOW, dice) == Some(1)), "{policy:?}");
         pool.backends()[1].live.set_draining(true);
-        assert!(
-            (0..100).all(|dice| visit(&pool, &[], NOW, dice).unwrap() >= 2),
-            "{policy:?}"
-        );
+        assert!((0..100).all(|dice| visit(&pool, &[], NOW, dice).unwrap() >= 2), "{policy:?}");
         pool.backends()[2].live.set_health(Health::Down);
         pool.backends()[3].live.set_health(Health::Down);
         assert_eq!(hold(&pool, 1), Chosen::Nobody, "{policy:?}");
@@ -53,10 +38,7 @@ fn what_was_tried_comes_after_the_tier_and_after_the_backups() {
             assert_eq!(visit(&pool, &[0], NOW, dice), Some(1), "{policy:?}");
             assert!(visit(&pool, &[0, 1], NOW, dice).unwrap() >= 2, "{policy:?}");
             assert_eq!(visit(&pool, &[0, 1, 2], NOW, dice), Some(3), "{policy:?}");
-            assert!(
-                visit(&pool, &[0, 1, 2, 3], NOW, dice).unwrap() < 2,
-                "{policy:?}"
-            );
+            assert!(visit(&pool, &[0, 1, 2, 3], NOW, dice).unwrap() < 2, "{policy:?}");
         }
     }
 }
@@ -64,11 +46,7 @@ fn what_was_tried_comes_after_the_tier_and_after_the_backups() {
 #[test]
 fn the_only_backend_is_tried_again() {
     for policy in ALL {
-        assert_eq!(
-            visit(&pool(policy, &[1]), &[0], NOW, 3),
-            Some(0),
-            "{policy:?}"
-        );
+        assert_eq!(visit(&pool(policy, &[1]), &[0], NOW, 3), Some(0), "{policy:?}");
     }
 }
 
@@ -85,10 +63,7 @@ fn full_is_when_all_that_could_be_used_are_at_their_limit() {
         let pool = limited(policy, &[Some(2), Some(3), Some(1)]);
         pool.backends()[2].live.set_health(Health::Down);
         for dice in 0..5 {
-            assert!(
-                matches!(hold(&pool, dice), Chosen::Slot(0 | 1)),
-                "{policy:?}"
-            );
+            assert!(matches!(hold(&pool, dice), Chosen::Slot(0 | 1)), "{policy:?}");
         }
         assert_eq!(hold(&pool, 9), Chosen::Full, "{policy:?}");
         assert_eq!(pool.choose(9, &[0, 1], NOW, 9), Chosen::Full, "{policy:?}");
@@ -147,24 +122,13 @@ fn threads_neither_pass_a_limit_nor_lose_a_place() {
         on_four_threads(|thread| {
             for round in 0..5_000 {
                 let dice = round * 4 + thread;
-                let Chosen::Slot(slot) = hold(pool, dice) else {
-                    panic!("c has no limit")
-                };
-                let Backend {
-                    live,
-                    max_in_flight,
-                    ..
-                } = &pool.backends()[slot as usize];
+                let Chosen::Slot(slot) = hold(pool, dice) else { panic!("c has no limit") };
+                let Backend { live, max_in_flight, .. } = &pool.backends()[slot as usize];
                 assert!(live.in_flight() <= max_in_flight.unwrap_or(4));
                 pool.release(slot);
             }
         });
-        assert!(
-            pool.backends()
-                .iter()
-                .all(|backend| backend.live.in_flight() == 0),
-            "{policy:?}"
-        );
+        assert!(pool.backends().iter().all(|backend| backend.live.in_flight() == 0), "{policy:?}");
     }
 }
 
@@ -173,15 +137,7 @@ type Sketch = (u32, bool, Option<u32>, u8, bool, bool, u32);
 
 fn sketches() -> impl Strategy<Value = Vec<Sketch>> {
     let limit = proptest::option::of(0u32..4);
-    let one = (
-        0u32..6,
-        any::<bool>(),
-        limit,
-        0u8..3,
-        any::<bool>(),
-        any::<bool>(),
-        0u32..4,
-    );
+    let one = (0u32..6, any::<bool>(), limit, 0u8..3, any::<bool>(), any::<bool>(), 0u32..4);
     proptest::collection::vec(one, 0..12)
 }
 
@@ -203,23 +159,13 @@ fn build(policy: Policy, sketches: &[Sketch]) -> Pool {
 fn eligible(pool: &Pool, backup: bool) -> Vec<u32> {
     let slots = 0..pool.backends().len() as u32;
     let of = |slot: u32| &pool.backends()[slot as usize];
-    let tier: Vec<u32> = slots
-        .filter(|&s| of(s).backup == backup && of(s).weight > 0)
-        .collect();
+    let tier: Vec<u32> = slots.filter(|&s| of(s).backup == backup && of(s).weight > 0).collect();
     let is = |slot: u32, health| of(slot).live.health() == health && !of(slot).live.draining();
     let some_up = tier.iter().any(|&slot| is(slot, Health::Up));
     let wanted = if some_up { Health::Up } else { Health::Pending };
     let usable: Vec<u32> = tier.into_iter().filter(|&slot| is(slot, wanted)).collect();
-    let left: Vec<u32> = usable
-        .iter()
-        .copied()
-        .filter(|&s| !of(s).live.ejected(NOW))
-        .collect();
-    if left.len() * 10 < usable.len() * 3 {
-        usable
-    } else {
-        left
-    }
+    let left: Vec<u32> = usable.iter().copied().filter(|&s| !of(s).live.ejected(NOW)).collect();
+    if left.len() * 10 < usable.len() * 3 { usable } else { left }
 }
 
 proptest! {

@@ -33,7 +33,7 @@ pub(crate) struct Conn {
     backlog: Backlog,
     reader: BodyReader,
     /// How much of `ahead` was searched for the end of a head already.
-    scanned: usize,
+    scanned: u32,
     reading: Reading,
     writing: Writing,
     /// Neither side has said that this is the last message.
@@ -91,22 +91,15 @@ impl Conn {
     ) -> Poll<Result<Option<Head>, Failure>> {
         ready!(self.poll_room(cx)).map_err(|_| Failure::ClientGone)?;
         let Buffers { receive, pages, .. } = buffers;
-        let parse = |bytes: &[u8], scanned: &mut usize, pages: &mut Pages| {
-            wire::parse_request(bytes, scanned, rules, pages)
-        };
-        let Some((head, rest)) =
-            ready!(self.poll_head(cx, receive, pages, Failure::ClientGone, parse))?
-        else {
+        let parse =
+            |bytes: &[u8], scanned: &mut usize, pages: &mut Pages| wire::parse_request(bytes, scanned, rules, pages);
+        let Some((head, rest)) = ready!(self.poll_head(cx, receive, pages, Failure::ClientGone, parse))? else {
             return Poll::Ready(Ok(None));
         };
         self.ahead.extend(&receive[rest]);
         self.reader = BodyReader::new(head.framing());
         self.reusable = head.keep_alive();
-        self.reading = if self.reader.is_done() {
-            Reading::Done
-        } else {
-            Reading::Body
-        };
+        self.reading = if self.reader.is_done() { Reading::Done } else { Reading::Body };
         self.writing = Writing::Head;
         Poll::Ready(Ok(Some(head)))
     }
@@ -151,12 +144,7 @@ impl Conn {
     }
 
     /// Sends a whole answer of pylb's own, already rendered.
-    pub(crate) fn offer_reply(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-        keep_alive: bool,
-    ) -> io::Result<()> {
+    pub(crate) fn offer_reply(&mut self, cx: &mut Context<'_>, bytes: &[u8], keep_alive: bool) -> io::Result<()> {
         self.reusable &= keep_alive;
         self.writing = Writing::Done;
         self.push(cx, &[IoSlice::new(bytes)])
@@ -213,17 +201,13 @@ impl Conn {
         rules: &Rules,
     ) -> Poll<Result<Piece<'s>, Failure>> {
         if self.reading != Reading::Head {
-            return self
-                .poll_part(cx, receive, Failure::Truncated)
-                .map_ok(Piece::Body);
+            return self.poll_part(cx, receive, Failure::Truncated).map_ok(Piece::Body);
         }
         let to_head = self.to_head;
         let parse = |bytes: &[u8], scanned: &mut usize, pages: &mut Pages| {
             wire::parse_response(bytes, scanned, to_head, rules, pages)
         };
-        let Some((head, rest)) =
-            ready!(self.poll_head(cx, receive, pages, Failure::ClosedEarly, parse))?
-        else {
+        let Some((head, rest)) = ready!(self.poll_head(cx, receive, pages, Failure::ClosedEarly, parse))? else {
             return Poll::Ready(Err(Failure::ClosedEarly));
         };
         if head.is_interim() {
@@ -236,9 +220,7 @@ impl Conn {
         }
         self.reader = BodyReader::new(head.framing());
         self.reusable &= head.keep_alive() && !matches!(head.framing(), Framing::UntilClose);
-        self.announced_ms = head
-            .keep_alive_timeout()
-            .map(|seconds| seconds.saturating_sub(1).saturating_mul(1_000));
+        self.announced_ms = head.keep_alive_timeout().map(|seconds| seconds.saturating_sub(1).saturating_mul(1_000));
         self.reading = Reading::Body;
         let part = if self.reader.is_done() {
             self.ahead.extend(&receive[rest]);
@@ -284,10 +266,7 @@ impl Conn {
     /// Ready when the socket has taken everything; the only place where back-pressure exists.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.backlog.is_empty() {
-            let count = ready!(
-                self.socket
-                    .poll_write(cx, &[IoSlice::new(self.backlog.rest())])
-            )?;
+            let count = ready!(self.socket.poll_write(cx, &[IoSlice::new(self.backlog.rest())]))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -332,7 +311,7 @@ impl Conn {
     }
 
     /// Ends the connection such that an unfinished message cannot pass for a finished one.
-    pub(crate) fn abort(self) {
+    pub(crate) fn abort(&self) {
         if self.writing == Writing::Plain {
             self.socket.reset_on_close();
         }
@@ -348,14 +327,15 @@ impl Conn {
         parse: impl Fn(&[u8], &mut usize, &mut Pages) -> Parsed,
     ) -> Poll<Result<Option<(Head, Range<usize>)>, Failure>> {
         loop {
+            let mut scanned = self.scanned as usize;
             if !self.ahead.is_empty() {
-                match parse(self.ahead.bytes(), &mut self.scanned, pages) {
+                match parse(self.ahead.bytes(), &mut scanned, pages) {
                     Parsed::Done { head, used } => {
                         self.scanned = 0;
                         self.ahead.consume(used);
                         return Poll::Ready(Ok(Some((head, 0..0))));
                     }
-                    Parsed::More => {}
+                    Parsed::More => self.scanned = scanned as u32,
                     Parsed::Bad(fault) => return Poll::Ready(Err(fault.into())),
                 }
             }
@@ -368,12 +348,12 @@ impl Conn {
                 Ok(count) => count,
             };
             if self.ahead.is_empty() {
-                match parse(&receive[..count], &mut self.scanned, pages) {
+                match parse(&receive[..count], &mut scanned, pages) {
                     Parsed::Done { head, used } => {
                         self.scanned = 0;
                         return Poll::Ready(Ok(Some((head, used..count))));
                     }
-                    Parsed::More => {}
+                    Parsed::More => self.scanned = scanned as u32,
                     Parsed::Bad(fault) => return Poll::Ready(Err(fault.into())),
                 }
             }
@@ -404,25 +384,15 @@ impl Conn {
             }
             let taken = self.take(receive, 0..count)?;
             if taken.last || !taken.data.is_empty() {
-                return Poll::Ready(Ok(Part {
-                    data: &receive[taken.data],
-                    last: taken.last,
-                }));
+                return Poll::Ready(Ok(Part { data: &receive[taken.data], last: taken.last }));
             }
         }
     }
 
-    fn take_part<'s>(
-        &mut self,
-        receive: &'s mut [u8],
-        at: Range<usize>,
-    ) -> Result<Part<'s>, Failure> {
+    fn take_part<'s>(&mut self, receive: &'s mut [u8], at: Range<usize>) -> Result<Part<'s>, Failure> {
         let start = at.start;
         let taken = self.take(receive, at)?;
-        Ok(Part {
-            data: &receive[start + taken.data.start..start + taken.data.end],
-            last: taken.last,
-        })
+        Ok(Part { data: &receive[start + taken.data.start..start + taken.data.end], last: taken.last })
     }
 
     /// Feeds bytes to the body reader; what lies beyond the message goes back to `ahead`.
@@ -468,17 +438,9 @@ impl Conn {
         if part.data.len() <= GATHER {
             scratch.extend_from_slice(part.data);
             scratch.extend_from_slice(tail.bytes());
-            return if scratch.is_empty() {
-                Ok(())
-            } else {
-                self.push(cx, &[IoSlice::new(scratch)])
-            };
+            return if scratch.is_empty() { Ok(()) } else { self.push(cx, &[IoSlice::new(scratch)]) };
         }
-        let slices = [
-            IoSlice::new(scratch),
-            IoSlice::new(part.data),
-            IoSlice::new(tail.bytes()),
-        ];
+        let slices = [IoSlice::new(scratch), IoSlice::new(part.data), IoSlice::new(tail.bytes())];
         match (scratch.is_empty(), tail.bytes().is_empty()) {
             (true, true) => self.push(cx, &slices[1..2]),
             (true, false) => self.push(cx, &slices[1..]),

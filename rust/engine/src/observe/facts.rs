@@ -19,12 +19,7 @@ pub enum Fact {
     /// A plan is in force on every worker.
     PlanApplied { generation: u64 },
     /// Passive checking took a backend out for `seconds`.
-    BackendEjected {
-        pool: String,
-        backend: String,
-        why: &'static str,
-        seconds: f64,
-    },
+    BackendEjected { pool: String, backend: String, why: &'static str, seconds: f64 },
     /// An ejected backend answered again.
     BackendReturned { pool: String, backend: String },
     /// No connection is accepted for a moment.

@@ -74,21 +74,13 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new() -> Self {
-        let empty = Batch {
-            bytes: Vec::new(),
-            lines: 0,
-        };
-        Log {
-            lines: RefCell::new(empty),
-            second: Cell::new((u64::MAX, Stamp::default())),
-        }
+        let empty = Batch { bytes: Vec::new(), lines: 0 };
+        Log { lines: RefCell::new(empty), second: Cell::new((u64::MAX, Stamp::default())) }
     }
 
     /// Adds a line.
     pub(crate) fn write(&self, record: &Record<'_>, format: LogFormat, queue: &Queue) {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let stamp = self.stamp(now.as_secs());
         let mut lines = self.lines.borrow_mut();
         match format {
@@ -121,13 +113,7 @@ impl Log {
 }
 
 fn hand_over(lines: &mut Batch, queue: &Queue) {
-    let empty = Batch {
-        bytes: queue
-            .spare
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(BATCH + 4096)),
-        lines: 0,
-    };
+    let empty = Batch { bytes: queue.spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH + 4096)), lines: 0 };
     let batch = std::mem::replace(lines, empty);
     if let Err(refused) = queue.full.push(batch) {
         queue.dropped.fetch_add(refused.lines, Ordering::Relaxed);
@@ -154,11 +140,7 @@ impl Stamp {
         let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
         let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * of_year + 2) / 153;
-        let month = if shifted < 10 {
-            shifted + 3
-        } else {
-            shifted - 9
-        };
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
         let of_day = unix % 86_400;
         Stamp {
             year: (year_of_era + era * 400 + u64::from(month <= 2)) as u32,
@@ -173,13 +155,9 @@ impl Stamp {
     /// RFC 3339 with milliseconds.
     fn write_rfc3339(&self, millis: u32, out: &mut Vec<u8>) {
         digits(self.year, 4, out);
-        for (separator, value) in [
-            (b'-', self.month),
-            (b'-', self.day),
-            (b'T', self.hour),
-            (b':', self.minute),
-            (b':', self.second),
-        ] {
+        for (separator, value) in
+            [(b'-', self.month), (b'-', self.day), (b'T', self.hour), (b':', self.minute), (b':', self.second)]
+        {
             out.push(separator);
             digits(value, 2, out);
         }
@@ -254,20 +232,11 @@ fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
     milliseconds(Some(record.total), out);
     out.extend_from_slice(b"},\"sticky\":null");
     string("reason", record.reason.map(str::as_bytes), out);
-    out.extend_from_slice(if record.reused {
-        b",\"flags\":[\"reused\"]}\n"
-    } else {
-        b",\"flags\":[]}\n"
-    });
+    out.extend_from_slice(if record.reused { b",\"flags\":[\"reused\"]}\n" } else { b",\"flags\":[]}\n" });
 }
 
 fn combined(record: &Record<'_>, stamp: &Stamp, out: &mut Vec<u8>) {
-    let field = |name: &[u8]| {
-        record
-            .request
-            .and_then(|head| head.field(name))
-            .unwrap_or(b"-")
-    };
+    let field = |name: &[u8]| record.request.and_then(|head| head.field(name)).unwrap_or(b"-");
     address(record.client, out);
     out.extend_from_slice(b" - - [");
     stamp.write_common(out);
@@ -302,9 +271,7 @@ fn protocol(head: &Head) -> &'static [u8] {
 
 /// The trace id of W3C Trace Context: the second field of `traceparent`.
 fn trace_id(head: &Head) -> Option<&[u8]> {
-    head.field(b"traceparent")?
-        .split(|byte| *byte == b'-')
-        .nth(1)
+    head.field(b"traceparent")?.split(|byte| *byte == b'-').nth(1)
 }
 
 fn string(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {

@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds of the latency buckets, in microseconds; the last bucket has none.
-pub(crate) const BOUNDS_US: [u64; 13] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 10_000_000,
-];
+pub(crate) const BOUNDS_US: [u64; 13] =
+    [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000];
 
 /// Response classes: 1xx to 5xx by their first digit, and 0 for exchanges that ended without an answer.
 pub(crate) const CLASSES: usize = 6;
@@ -22,17 +20,11 @@ pub(crate) struct Count(AtomicU64);
 
 impl Count {
     pub(crate) fn add(&self, more: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(more),
-            Ordering::Relaxed,
-        );
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
     }
 
     pub(crate) fn sub(&self, less: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_sub(less),
-            Ordering::Relaxed,
-        );
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(less), Ordering::Relaxed);
     }
 
     pub(crate) fn value(&self) -> u64 {
@@ -63,9 +55,7 @@ pub(crate) struct Total {
 
 impl Meter {
     pub(crate) fn new(workers: usize) -> Self {
-        Meter {
-            lanes: (0..workers).map(|_| Lane::default()).collect(),
-        }
+        Meter { lanes: (0..workers).map(|_| Lane::default()).collect() }
     }
 
     pub(crate) fn lane(&self, worker: usize) -> &Lane {
@@ -73,9 +63,7 @@ impl Meter {
     }
 
     pub(crate) fn total(&self) -> Total {
-        let add = |count: &dyn Fn(&Lane) -> &Count| {
-            self.lanes.iter().map(|lane| count(lane).value()).sum()
-        };
+        let add = |count: &dyn Fn(&Lane) -> &Count| self.lanes.iter().map(|lane| count(lane).value()).sum();
         Total {
             by_class: std::array::from_fn(|class| add(&|lane| &lane.by_class[class])),
             latency: std::array::from_fn(|bucket| add(&|lane| &lane.latency[bucket])),
@@ -95,10 +83,7 @@ impl Lane {
     pub(crate) fn exchange(&self, status: u16, took: Duration) {
         self.by_class[usize::from(status / 100).min(CLASSES - 1)].add(1);
         let us = took.as_micros() as u64;
-        let bucket = BOUNDS_US
-            .iter()
-            .position(|bound| us <= *bound)
-            .unwrap_or(BOUNDS_US.len());
+        let bucket = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS_US.len());
         self.latency[bucket].add(1);
         self.latency_us.add(us);
     }

@@ -22,52 +22,21 @@ pub(crate) fn render(shared: &Shared) -> String {
     process(shared, &mut text);
     if let Some(running) = shared.running() {
         routes(&running, &mut text);
-        backends(
-            &running,
-            Tick(shared.epoch.elapsed().as_micros() as u64),
-            &mut text,
-        );
+        backends(&running, Tick(shared.epoch.elapsed().as_micros() as u64), &mut text);
     }
     text.0
 }
 
 fn process(shared: &Shared, text: &mut Text) {
-    let sum =
-        |count: &dyn Fn(&WorkerMeter) -> u64| -> u64 { shared.meters.iter().map(count).sum() };
+    let sum = |count: &dyn Fn(&WorkerMeter) -> u64| -> u64 { shared.meters.iter().map(count).sum() };
     let generation = shared.running().map_or(0, |running| running.generation);
-    text.gauge(
-        "pylb_plan_generation",
-        "Generation of the plan in force.",
-        generation,
-    );
-    text.gauge(
-        "pylb_python_silence_seconds",
-        "Seconds since Python's last sign of life.",
-        shared.silence(),
-    );
-    text.gauge(
-        "pylb_clients",
-        "Client connections open now.",
-        shared.clients(),
-    );
-    let limit = shared
-        .max_clients
-        .load(std::sync::atomic::Ordering::Relaxed);
-    text.gauge(
-        "pylb_max_clients",
-        "Client connections at which accepting pauses.",
-        limit,
-    );
-    text.gauge(
-        "pylb_upstream_idle",
-        "Idle connections to backends.",
-        sum(&|meter| meter.idle_upstream.value()),
-    );
-    text.counter(
-        "pylb_accepted_total",
-        "Client connections accepted.",
-        sum(&|meter| meter.accepted.value()),
-    );
+    text.gauge("pylb_plan_generation", "Generation of the plan in force.", generation);
+    text.gauge("pylb_python_silence_seconds", "Seconds since Python's last sign of life.", shared.silence());
+    text.gauge("pylb_clients", "Client connections open now.", shared.clients());
+    let limit = shared.max_clients.load(std::sync::atomic::Ordering::Relaxed);
+    text.gauge("pylb_max_clients", "Client connections at which accepting pauses.", limit);
+    text.gauge("pylb_upstream_idle", "Idle connections to backends.", sum(&|meter| meter.idle_upstream.value()));
+    text.counter("pylb_accepted_total", "Client connections accepted.", sum(&|meter| meter.accepted.value()));
     text.counter(
         "pylb_handed_over_total",
         "Of these, passed to a less busy worker.",
@@ -78,57 +47,21 @@ fn process(shared: &Shared, text: &mut Text) {
         "Requests whose head broke a rule.",
         sum(&|meter| meter.refused_requests.value()),
     );
-    text.counter(
-        "pylb_panics_total",
-        "Connections ended by a panic.",
-        sum(&|meter| meter.panics.value()),
-    );
+    text.counter("pylb_panics_total", "Connections ended by a panic.", sum(&|meter| meter.panics.value()));
     text.counter(
         "pylb_upstream_stale_total",
         "Idle connections found closed by the backend.",
         sum(&|meter| meter.stale.value()),
     );
     text.family("pylb_bytes_total", "counter", "Body bytes.");
-    text.sample(
-        "pylb_bytes_total",
-        &[("direction", "in")],
-        sum(&|meter| meter.bytes_in.value()),
-    );
-    text.sample(
-        "pylb_bytes_total",
-        &[("direction", "out")],
-        sum(&|meter| meter.bytes_out.value()),
-    );
-    text.family(
-        "pylb_upstream_connections_total",
-        "counter",
-        "Connections that requests went to backends by.",
-    );
-    text.sample(
-        "pylb_upstream_connections_total",
-        &[("kind", "new")],
-        sum(&|meter| meter.connected.value()),
-    );
-    text.sample(
-        "pylb_upstream_connections_total",
-        &[("kind", "reused")],
-        sum(&|meter| meter.reused.value()),
-    );
-    text.family(
-        "pylb_retries_total",
-        "counter",
-        "Requests sent to a further backend.",
-    );
-    text.sample(
-        "pylb_retries_total",
-        &[("reason", "connect")],
-        sum(&|meter| meter.retries_connect.value()),
-    );
-    text.sample(
-        "pylb_retries_total",
-        &[("reason", "closed")],
-        sum(&|meter| meter.retries_closed.value()),
-    );
+    text.sample("pylb_bytes_total", &[("direction", "in")], sum(&|meter| meter.bytes_in.value()));
+    text.sample("pylb_bytes_total", &[("direction", "out")], sum(&|meter| meter.bytes_out.value()));
+    text.family("pylb_upstream_connections_total", "counter", "Connections that requests went to backends by.");
+    text.sample("pylb_upstream_connections_total", &[("kind", "new")], sum(&|meter| meter.connected.value()));
+    text.sample("pylb_upstream_connections_total", &[("kind", "reused")], sum(&|meter| meter.reused.value()));
+    text.family("pylb_retries_total", "counter", "Requests sent to a further backend.");
+    text.sample("pylb_retries_total", &[("reason", "connect")], sum(&|meter| meter.retries_connect.value()));
+    text.sample("pylb_retries_total", &[("reason", "closed")], sum(&|meter| meter.retries_closed.value()));
     text.counter(
         "pylb_retries_denied_total",
         "Retries that the budget denied.",
@@ -140,28 +73,14 @@ fn routes(running: &Running, text: &mut Text) {
     let each = |visit: &mut dyn FnMut(&[(&str, &str)], &Total)| {
         for (index, listener) in running.plan.listeners.iter().enumerate() {
             let meters = running.meters(index as u32);
-            visit(
-                &[("listener", &listener.name), ("route", "")],
-                &meters.unrouted.total(),
-            );
+            visit(&[("listener", &listener.name), ("route", "")], &meters.unrouted.total());
             for (route, meter) in listener.routes.iter().zip(&meters.routes) {
-                visit(
-                    &[("listener", &listener.name), ("route", &route.name)],
-                    &meter.total(),
-                );
+                visit(&[("listener", &listener.name), ("route", &route.name)], &meter.total());
             }
         }
     };
-    text.totals(
-        "pylb_requests_total",
-        "Exchanges that are over, by route and class of the status.",
-        &each,
-    );
-    text.histograms(
-        "pylb_request_duration_seconds",
-        "From a request's head to the last byte of its answer.",
-        &each,
-    );
+    text.totals("pylb_requests_total", "Exchanges that are over, by route and class of the status.", &each);
+    text.histograms("pylb_request_duration_seconds", "From a request's head to the last byte of its answer.", &each);
 }
 
 fn backends(running: &Running, now: Tick, text: &mut Text) {
@@ -169,55 +88,30 @@ fn backends(running: &Running, now: Tick, text: &mut Text) {
         for (index, pool) in running.plan.pools.iter().enumerate() {
             for (slot, backend) in pool.pool.backends().iter().enumerate() {
                 let labels = [("pool", &*pool.name), ("backend", &*backend.name)];
-                visit(
-                    &labels,
-                    &running.record(index as u32, slot as u32).meter.total(),
-                );
+                visit(&labels, &running.record(index as u32, slot as u32).meter.total());
             }
         }
     };
-    text.totals(
-        "pylb_backend_requests_total",
-        "Exchanges that ended at a backend, by class of the status.",
-        &each,
-    );
-    text.histograms(
-        "pylb_backend_duration_seconds",
-        "The same exchanges' time.",
-        &each,
-    );
+    text.totals("pylb_backend_requests_total", "Exchanges that ended at a backend, by class of the status.", &each);
+    text.histograms("pylb_backend_duration_seconds", "The same exchanges' time.", &each);
     let mut gauge = |name: &str, help: &str, value: &dyn Fn(&balance::Backend) -> f64| {
         text.family(name, "gauge", help);
         for pool in &running.plan.pools {
             for backend in pool.pool.backends() {
-                text.sample(
-                    name,
-                    &[("pool", &pool.name), ("backend", &backend.name)],
-                    value(backend),
-                );
+                text.sample(name, &[("pool", &pool.name), ("backend", &backend.name)], value(backend));
             }
         }
     };
-    gauge(
-        "pylb_backend_up",
-        "1 unless its health check says down.",
-        &|backend| f64::from(u8::from(backend.live.health() != Health::Down)),
-    );
-    gauge(
-        "pylb_backend_ejected",
-        "1 while passive checking keeps it out.",
-        &|backend| f64::from(u8::from(backend.live.ejected(now))),
-    );
-    gauge(
-        "pylb_backend_in_flight",
-        "Requests at the backend now.",
-        &|backend| f64::from(backend.live.in_flight()),
-    );
-    gauge(
-        "pylb_backend_latency_seconds",
-        "Moving average of the time to a response head.",
-        &|backend| backend.live.latency_micros() as f64 / 1e6,
-    );
+    gauge("pylb_backend_up", "1 unless its health check says down.", &|backend| {
+        f64::from(u8::from(backend.live.health() != Health::Down))
+    });
+    gauge("pylb_backend_ejected", "1 while passive checking keeps it out.", &|backend| {
+        f64::from(u8::from(backend.live.ejected(now)))
+    });
+    gauge("pylb_backend_in_flight", "Requests at the backend now.", &|backend| f64::from(backend.live.in_flight()));
+    gauge("pylb_backend_latency_seconds", "Moving average of the time to a response head.", &|backend| {
+        backend.live.latency_micros() as f64 / 1e6
+    });
 }
 
 type Visit<'a> = &'a dyn Fn(&mut dyn FnMut(&[(&str, &str)], &Total));
@@ -244,10 +138,7 @@ impl Text {
         self.0.push_str(name);
         for (position, (label, text)) in labels.iter().enumerate() {
             self.0.push(if position == 0 { '{' } else { ',' });
-            let text = text
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace('\n', "\\n");
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             let _ = write!(self.0, "{label}=\"{text}\"");
         }
         self.0.push_str(if labels.is_empty() { " " } else { "} " });
@@ -272,16 +163,10 @@ impl Text {
             let mut so_far = 0;
             for (position, count) in total.latency.iter().enumerate() {
                 so_far += count;
-                let bound = BOUNDS_US
-                    .get(position)
-                    .map_or("+Inf".to_owned(), |us| (*us as f64 / 1e6).to_string());
+                let bound = BOUNDS_US.get(position).map_or("+Inf".to_owned(), |us| (*us as f64 / 1e6).to_string());
                 self.sample(&bucket, &[labels, &[("le", &bound)]].concat(), so_far);
             }
-            self.sample(
-                &format!("{name}_sum"),
-                labels,
-                total.latency_us as f64 / 1e6,
-            );
+            self.sample(&format!("{name}_sum"), labels, total.latency_us as f64 / 1e6);
             self.sample(&format!("{name}_count"), labels, so_far);
         });
     }

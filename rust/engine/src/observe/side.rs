@@ -40,11 +40,7 @@ const STALE_S: f64 = 3.0;
 /// What the side thread is told.
 pub(crate) enum Order {
     /// Answer on this socket from now on.
-    Listen {
-        bind: Bind,
-        socket: Arc<OwnedFd>,
-        kind: Kind,
-    },
+    Listen { bind: Bind, socket: Arc<OwnedFd>, kind: Kind },
     /// Close it.
     Retire(Bind),
     /// Write the log to where this plan says.
@@ -57,17 +53,12 @@ pub(crate) enum Order {
 
 /// Runs until told to stop. The body of the thread.
 pub(crate) fn run(shared: Arc<Shared>, inbox: UnboundedReceiver<Order>) {
-    match Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())
-    {
+    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => {
             runtime.block_on(root(shared, inbox));
             runtime.shutdown_background();
         }
-        Err(error) => shared.facts.push(Fact::LogFailed {
-            why: format!("no runtime: {error}"),
-        }),
+        Err(error) => shared.facts.push(Fact::LogFailed { why: format!("no runtime: {error}") }),
     }
 }
 
@@ -79,12 +70,7 @@ async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
     while let Some(order) = inbox.recv().await {
         match order {
             Order::Listen { bind, socket, kind } => {
-                let door = tokio::task::spawn_local(accept(
-                    Arc::clone(&shared),
-                    Rc::clone(&buffers),
-                    socket,
-                    kind,
-                ));
+                let door = tokio::task::spawn_local(accept(Arc::clone(&shared), Rc::clone(&buffers), socket, kind));
                 doors.insert(bind, door);
             }
             Order::Retire(bind) => {
@@ -113,8 +99,7 @@ async fn write_log(shared: Arc<Shared>, log: Arc<Mutex<Writer>>) {
 async fn drain_log(shared: &Arc<Shared>, log: &Arc<Mutex<Writer>>) {
     while let Some(batch) = shared.log.full.pop() {
         let writer = Arc::clone(log);
-        let written =
-            tokio::task::spawn_blocking(move || (lock(&writer).write(&batch.bytes), batch)).await;
+        let written = tokio::task::spawn_blocking(move || (lock(&writer).write(&batch.bytes), batch)).await;
         let Ok((result, mut batch)) = written else {
             return;
         };
@@ -154,16 +139,10 @@ impl Writer {
         self.reported = false;
         self.file = None;
         if let Some(Sink::File(path)) = &self.sink {
-            match std::fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(path)
-            {
+            match std::fs::OpenOptions::new().append(true).create(true).open(path) {
                 Ok(file) => self.file = Some(file),
                 Err(error) => {
-                    shared.facts.push(Fact::LogFailed {
-                        why: format!("{}: {error}", path.display()),
-                    });
+                    shared.facts.push(Fact::LogFailed { why: format!("{}: {error}", path.display()) });
                     self.reported = true;
                 }
             }
@@ -174,9 +153,7 @@ impl Writer {
     fn write(&mut self, bytes: &[u8]) -> Option<String> {
         let result = match (&self.sink, &mut self.file) {
             (Some(Sink::File(_)), Some(file)) => file.write_all(bytes),
-            (Some(Sink::Stdout), _) => io::stdout()
-                .write_all(bytes)
-                .and_then(|()| io::stdout().flush()),
+            (Some(Sink::Stdout), _) => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
             (Some(Sink::Stderr), _) => io::stderr().write_all(bytes),
             _ => Ok(()),
         };
@@ -192,12 +169,7 @@ impl Writer {
 
 // ---- the metrics listener
 
-async fn accept(
-    shared: Arc<Shared>,
-    buffers: Rc<RefCell<Buffers>>,
-    socket: Arc<OwnedFd>,
-    kind: Kind,
-) {
+async fn accept(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Arc<OwnedFd>, kind: Kind) {
     let Ok(listener) = register(socket) else {
         return;
     };
@@ -213,11 +185,7 @@ async fn accept(
                     Kind::Unix => UnixStream::from_std(client.into()).map(Socket::Unix),
                 };
                 if let Ok(socket) = socket {
-                    tokio::task::spawn_local(serve(
-                        Arc::clone(&shared),
-                        Rc::clone(&buffers),
-                        socket,
-                    ));
+                    tokio::task::spawn_local(serve(Arc::clone(&shared), Rc::clone(&buffers), socket));
                 }
             }
             Err(rustix::io::Errno::AGAIN) => ready.clear_ready(),
@@ -248,30 +216,19 @@ async fn serve(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Socke
 fn answer(shared: &Shared, head: &Head, keep_alive: bool) -> Vec<u8> {
     let plain = "text/plain; charset=utf-8";
     let (status, kind, body) = match (head.method(), head.path()) {
-        (Method::Get | Method::Head, b"/metrics") => {
-            ("200 OK", metrics::CONTENT_TYPE, metrics::render(shared))
-        }
+        (Method::Get | Method::Head, b"/metrics") => ("200 OK", metrics::CONTENT_TYPE, metrics::render(shared)),
         (Method::Get | Method::Head, b"/healthz") => ("200 OK", plain, "ok\n".to_owned()),
         (Method::Get | Method::Head, b"/readyz") => readiness(shared),
-        (Method::Get | Method::Head, _) => (
-            "404 Not Found",
-            plain,
-            "Here are /metrics, /healthz and /readyz.\n".to_owned(),
-        ),
+        (Method::Get | Method::Head, _) => {
+            ("404 Not Found", plain, "Here are /metrics, /healthz and /readyz.\n".to_owned())
+        }
         _ => ("405 Method Not Allowed", plain, "Use GET.\n".to_owned()),
     };
-    let connection = if keep_alive {
-        ""
-    } else {
-        "connection: close\r\n"
-    };
+    let connection = if keep_alive { "" } else { "connection: close\r\n" };
     let length = body.len();
-    let content = if head.method() == Method::Head {
-        ""
-    } else {
-        &*body
-    };
-    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{connection}\r\n{content}").into_bytes()
+    let content = if head.method() == Method::Head { "" } else { &*body };
+    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{connection}\r\n{content}")
+        .into_bytes()
 }
 
 fn readiness(shared: &Shared) -> (&'static str, &'static str, String) {
@@ -282,11 +239,7 @@ fn readiness(shared: &Shared) -> (&'static str, &'static str, String) {
     } else if shared.draining.load(Ordering::Relaxed) {
         ("503 Service Unavailable", plain, "draining\n".to_owned())
     } else if silence > STALE_S {
-        (
-            "200 OK",
-            plain,
-            format!("ready, stale: no sign of life from Python for {silence:.0} s\n"),
-        )
+        ("200 OK", plain, format!("ready, stale: no sign of life from Python for {silence:.0} s\n"))
     } else {
         ("200 OK", plain, "ready\n".to_owned())
     }

@@ -61,13 +61,7 @@ pub(crate) struct Terms {
 
 impl Pool {
     /// A live connection to `backend`. `stale` counts those found closed on the way.
-    pub(crate) fn take(
-        &mut self,
-        backend: u64,
-        replayable: bool,
-        now_ms: u32,
-        stale: &mut u64,
-    ) -> Found {
+    pub(crate) fn take(&mut self, backend: u64, replayable: bool, now_ms: u32, stale: &mut u64) -> Found {
         let Some(shelf) = self.shelves.get_mut(&backend) else {
             return Found::Nothing;
         };
@@ -78,8 +72,7 @@ impl Pool {
                 return Found::Nothing;
             }
             let Some(idle) = shelf.idle.pop() else { break };
-            let closed =
-                idle.conn.socket().has_news() || (!replayable && idle.conn.socket().has_news_now());
+            let closed = idle.conn.socket().has_news() || (!replayable && idle.conn.socket().has_news_now());
             if closed {
                 *stale += 1;
                 shelf.learn(age);
@@ -92,10 +85,7 @@ impl Pool {
 
     /// Keeps a connection whose exchange is over.
     pub(crate) fn put(&mut self, backend: u64, conn: Conn, terms: Terms, now_ms: u32) {
-        assert!(
-            conn.is_clean(),
-            "only a clean connection may carry another exchange"
-        );
+        assert!(conn.is_clean(), "only a clean connection may carry another exchange");
         if terms.limit == 0 || terms.keepalive_ms == Some(0) {
             return;
         }
@@ -105,11 +95,7 @@ impl Pool {
             limit: 0,
         });
         shelf.limit = terms.limit as usize;
-        shelf.idle.push(Idle {
-            conn,
-            since_ms: now_ms,
-            keepalive_ms: terms.keepalive_ms,
-        });
+        shelf.idle.push(Idle { conn, since_ms: now_ms, keepalive_ms: terms.keepalive_ms });
     }
 
     /// A connection of this age was closed by the backend before it answered.
@@ -129,8 +115,7 @@ impl Pool {
         for shelf in self.shelves.values_mut() {
             closed += shelf.sweep(now_ms);
             if relax {
-                shelf.learned_ms =
-                    (shelf.learned_ms + shelf.learned_ms / 4 + 1).min(FIRST_GUESS_MS);
+                shelf.learned_ms = (shelf.learned_ms + shelf.learned_ms / 4 + 1).min(FIRST_GUESS_MS);
             }
         }
         closed

@@ -7,9 +7,7 @@ use ipnet::IpNet;
 
 use super::Binds;
 use super::numbers::{count, millis, within};
-use crate::draft::{
-    Draft, EncodedSlash, HalfClose, LimitsDraft, ListenerDraft, MatchDraft, PathForm, RouteDraft,
-};
+use crate::draft::{Draft, EncodedSlash, HalfClose, LimitsDraft, ListenerDraft, MatchDraft, PathForm, RouteDraft};
 use crate::error::{At, Errors};
 use crate::pattern::{HostPattern, PathPattern};
 use crate::plan::{Listener, Route};
@@ -41,10 +39,7 @@ fn listener(
     errors: &mut Errors,
 ) -> Listener {
     if draft.bind.is_empty() {
-        errors.add(
-            &at.key("bind"),
-            "is empty; write where to listen, as in `bind: :8080`",
-        );
+        errors.add(&at.key("bind"), "is empty; write where to listen, as in `bind: :8080`");
     }
     let binds = binds.take(&at.key("bind"), &draft.bind, errors);
     let (routes, router) = routes(at, name, &draft.routes, pools, errors);
@@ -69,16 +64,9 @@ fn listener(
 }
 
 fn rules(at: &At<'_>, draft: &ListenerDraft, errors: &mut Errors) -> wire::Rules {
-    let LimitsDraft {
-        head,
-        fields,
-        request_line,
-        field,
-        ..
-    } = draft.limits;
+    let LimitsDraft { head, fields, request_line, field, .. } = draft.limits;
     let head = within(&at.key("head"), head, SMALLEST_LIMIT, LARGEST_HEAD, errors);
-    let mut size =
-        |key, value| within(&at.key(key), value, SMALLEST_LIMIT, LARGEST_HEAD, errors) as usize;
+    let mut size = |key, value| within(&at.key(key), value, SMALLEST_LIMIT, LARGEST_HEAD, errors) as usize;
     wire::Rules {
         limits: wire::Limits {
             head: head as usize,
@@ -93,8 +81,7 @@ fn rules(at: &At<'_>, draft: &ListenerDraft, errors: &mut Errors) -> wire::Rules
 }
 
 fn networks(at: &At<'_>, written: &[String], errors: &mut Errors) -> Vec<IpNet> {
-    let parse =
-        |(index, written): (usize, &String)| errors.keep(&at.index(index), network(written));
+    let parse = |(index, written): (usize, &String)| errors.keep(&at.index(index), network(written));
     written.iter().enumerate().filter_map(parse).collect()
 }
 
@@ -126,76 +113,41 @@ fn routes(
 ) -> (Vec<Route>, Router) {
     let all = at.key("routes");
     if drafts.is_empty() {
-        errors.add(
-            &all,
-            "is empty; write at least one route, as in `routes: [{pool: web}]`",
-        );
+        errors.add(&all, "is empty; write at least one route, as in `routes: [{pool: web}]`");
     }
     let mut routes = Vec::with_capacity(drafts.len());
     let mut patterns = Vec::with_capacity(drafts.len());
     let mut named = HashMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         let at = all.index(index);
-        let name = draft
-            .name
-            .clone()
-            .unwrap_or_else(|| format!("{listener}#{}", index + 1));
+        let name = draft.name.clone().unwrap_or_else(|| format!("{listener}#{}", index + 1));
         check_route_name(&at, &name, index, &mut named, errors);
         patterns.push(pattern(&at.key("match"), &draft.matches, errors));
         let timeouts = at.key("timeouts");
         routes.push(Route {
             name: name.into(),
             pool: pools.position(&at.key("pool"), &draft.pool, errors),
-            response_head_ms: millis(
-                &timeouts.key("response_head"),
-                draft.timeouts.response_head,
-                errors,
-            ),
-            response_idle_ms: millis(
-                &timeouts.key("response_idle"),
-                draft.timeouts.response_idle,
-                errors,
-            ),
+            response_head_ms: millis(&timeouts.key("response_head"), draft.timeouts.response_head, errors),
+            response_idle_ms: millis(&timeouts.key("response_idle"), draft.timeouts.response_idle, errors),
         });
     }
     (routes, Router::new(&patterns))
 }
 
-fn check_route_name(
-    at: &At<'_>,
-    name: &str,
-    index: usize,
-    named: &mut HashMap<String, usize>,
-    errors: &mut Errors,
-) {
+fn check_route_name(at: &At<'_>, name: &str, index: usize, named: &mut HashMap<String, usize>, errors: &mut Errors) {
     if name.is_empty() {
         errors.add(&at.key("name"), "is empty; leave `name` out or write one");
     }
     if let Some(first) = named.insert(name.to_owned(), index) {
-        errors.add(
-            &at.key("name"),
-            format!(
-                "`{name}` is the name of route {} already; give each its own",
-                first + 1
-            ),
-        );
+        errors.add(&at.key("name"), format!("`{name}` is the name of route {} already; give each its own", first + 1));
     }
 }
 
 /// A broken pattern stands for "any" in a plan that will not be.
 fn pattern(at: &At<'_>, draft: &MatchDraft, errors: &mut Errors) -> Pattern {
-    let host = draft
-        .host
-        .as_deref()
-        .and_then(|host| errors.keep(&at.key("host"), HostPattern::parse(host)));
-    let path = draft
-        .path
-        .as_deref()
-        .and_then(|path| errors.keep(&at.key("path"), PathPattern::parse(path)));
-    Pattern {
-        host: host.unwrap_or(HostPattern::Any),
-        path: path.unwrap_or(PathPattern::Any),
-    }
+    let host = draft.host.as_deref().and_then(|host| errors.keep(&at.key("host"), HostPattern::parse(host)));
+    let path = draft.path.as_deref().and_then(|path| errors.keep(&at.key("path"), PathPattern::parse(path)));
+    Pattern { host: host.unwrap_or(HostPattern::Any), path: path.unwrap_or(PathPattern::Any) }
 }
 
 /// The pools of the draft, by name.
@@ -206,26 +158,14 @@ struct Names<'d> {
 
 impl<'d> Names<'d> {
     fn new(draft: &'d Draft) -> Self {
-        let positions = draft
-            .pools
-            .0
-            .iter()
-            .zip(0u32..)
-            .map(|((name, _), position)| (name.as_str(), position))
-            .collect();
+        let positions =
+            draft.pools.0.iter().zip(0u32..).map(|((name, _), position)| (name.as_str(), position)).collect();
         Names { draft, positions }
     }
 
     fn position(&self, at: &At<'_>, name: &str, errors: &mut Errors) -> u32 {
         self.positions.get(name).copied().unwrap_or_else(|| {
-            errors.add(
-                at,
-                unknown(
-                    "pool",
-                    name,
-                    self.draft.pools.0.iter().map(|(name, _)| name.as_str()),
-                ),
-            );
+            errors.add(at, unknown("pool", name, self.draft.pools.0.iter().map(|(name, _)| name.as_str())));
             0
         })
     }

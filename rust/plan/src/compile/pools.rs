@@ -8,9 +8,7 @@ use balance::{Backend, Health, Live, Passive, Policy, Pool, Shared};
 
 use super::numbers::{count, millis, within};
 use crate::bind::Address;
-use crate::draft::{
-    BackendDraft, BalanceDraft, KeyDraft, Named, PassiveDraft, PolicyName, PoolDraft,
-};
+use crate::draft::{BackendDraft, BalanceDraft, KeyDraft, Named, PassiveDraft, PolicyName, PoolDraft};
 use crate::error::{At, Errors};
 use crate::key::Key;
 use crate::plan::{Plan, PoolPlan};
@@ -31,62 +29,32 @@ pub(super) struct Pools {
     pub(super) next_id: u64,
 }
 
-pub(super) fn pools(
-    drafts: &Named<PoolDraft>,
-    previous: Option<&Plan>,
-    errors: &mut Errors,
-) -> Pools {
+pub(super) fn pools(drafts: &Named<PoolDraft>, previous: Option<&Plan>, errors: &mut Errors) -> Pools {
     let all = At::root("pools");
     let mut before = Before::new(previous);
     let mut plans = Vec::with_capacity(drafts.0.len());
     for (name, draft) in &drafts.0 {
         plans.extend(pool(&all.key(name), name, draft, &mut before, errors));
     }
-    Pools {
-        plans,
-        next_id: before.next_id,
-    }
+    Pools { plans, next_id: before.next_id }
 }
 
-fn pool(
-    at: &At<'_>,
-    name: &str,
-    draft: &PoolDraft,
-    before: &mut Before<'_>,
-    errors: &mut Errors,
-) -> Option<PoolPlan> {
+fn pool(at: &At<'_>, name: &str, draft: &PoolDraft, before: &mut Before<'_>, errors: &mut Errors) -> Option<PoolPlan> {
     let found_before = errors.0.len();
     let (policy, key) = balance(&at.key("balance"), &draft.balance, errors);
     let addresses = addresses(&at.key("backends"), &draft.backends, errors);
-    let passive = draft
-        .passive
-        .as_ref()
-        .map(|draft| passive(&at.key("passive"), draft, errors));
+    let passive = draft.passive.as_ref().map(|draft| passive(&at.key("passive"), draft, errors));
     let timeouts = at.key("timeouts");
     let connect_ms = millis(&timeouts.key("connect"), draft.timeouts.connect, errors);
-    let keepalive_ms = draft
-        .timeouts
-        .keepalive
-        .map(|value| millis(&timeouts.key("keepalive"), value, errors));
-    let idle_connections = within(
-        &at.key("idle_connections"),
-        draft.idle_connections,
-        0,
-        MOST_IDLE,
-        errors,
-    ) as u32;
+    let keepalive_ms = draft.timeouts.keepalive.map(|value| millis(&timeouts.key("keepalive"), value, errors));
+    let idle_connections = within(&at.key("idle_connections"), draft.idle_connections, 0, MOST_IDLE, errors) as u32;
     if errors.0.len() > found_before {
         return None;
     }
     let shared = before.shared(name);
     Some(PoolPlan {
         name: name.into(),
-        pool: Pool::new(
-            policy,
-            before.backends(name, draft, &addresses),
-            Arc::clone(&shared),
-            passive,
-        ),
+        pool: Pool::new(policy, before.backends(name, draft, &addresses), Arc::clone(&shared), passive),
         key,
         addresses,
         connect_ms,
@@ -111,19 +79,13 @@ fn balance(at: &At<'_>, draft: &BalanceDraft, errors: &mut Errors) -> (Policy, K
     let key = match (draft.policy, &draft.key) {
         (PolicyName::Hash, Some(key)) => hash_key(&at.key("key"), key, errors),
         (PolicyName::Hash, None) => {
-            errors.add(
-                &at.key("key"),
-                "`hash` needs something to hash, as in `hash: {header: x-user}`",
-            );
+            errors.add(&at.key("key"), "`hash` needs something to hash, as in `hash: {header: x-user}`");
             Key::None
         }
         (PolicyName::IpHash, None) => Key::ClientIp,
         (_, None) => Key::None,
         (_, Some(_)) => {
-            errors.add(
-                &at.key("key"),
-                "only `hash` takes a key; write `balance: {hash: ...}` or leave the key out",
-            );
+            errors.add(&at.key("key"), "only `hash` takes a key; write `balance: {hash: ...}` or leave the key out");
             Key::None
         }
     };
@@ -133,10 +95,7 @@ fn balance(at: &At<'_>, draft: &BalanceDraft, errors: &mut Errors) -> (Policy, K
 fn hash_key(at: &At<'_>, draft: &KeyDraft, errors: &mut Errors) -> Key {
     let mut token = |key, kind, name: &str| {
         if name.is_empty() || !name.bytes().all(is_token) {
-            errors.add(
-                &at.key(key),
-                format!("`{name}` is not the name of a {kind}; expected letters, digits and `-`"),
-            );
+            errors.add(&at.key(key), format!("`{name}` is not the name of a {kind}; expected letters, digits and `-`"));
         }
     };
     match draft {
@@ -150,19 +109,13 @@ fn hash_key(at: &At<'_>, draft: &KeyDraft, errors: &mut Errors) -> Key {
         }
         KeyDraft::Query(name) => {
             if name.is_empty() {
-                errors.add(
-                    &at.key("query"),
-                    "is empty; write the name of a parameter, as in `hash: {query: user}`",
-                );
+                errors.add(&at.key("query"), "is empty; write the name of a parameter, as in `hash: {query: user}`");
             }
             Key::Query(name.as_bytes().into())
         }
         KeyDraft::Path(true) => Key::Path,
         KeyDraft::Path(false) => {
-            errors.add(
-                &at.key("path"),
-                "expected `path: true`; to hash something else, name it instead",
-            );
+            errors.add(&at.key("path"), "expected `path: true`; to hash something else, name it instead");
             Key::None
         }
     }
@@ -175,19 +128,10 @@ fn is_token(byte: u8) -> bool {
 
 fn addresses(at: &At<'_>, drafts: &[BackendDraft], errors: &mut Errors) -> Vec<Address> {
     if drafts.is_empty() {
-        errors.add(
-            at,
-            "is empty; write at least one backend, as in `backends: [127.0.0.1:9001]`",
-        );
+        errors.add(at, "is empty; write at least one backend, as in `backends: [127.0.0.1:9001]`");
     }
     if drafts.len() > MOST_BACKENDS {
-        errors.add(
-            at,
-            format!(
-                "has {} backends; a pool can have {MOST_BACKENDS}",
-                drafts.len()
-            ),
-        );
+        errors.add(at, format!("has {} backends; a pool can have {MOST_BACKENDS}", drafts.len()));
     }
     let mut names = HashMap::new();
     let mut addresses = Vec::with_capacity(drafts.len());
@@ -209,10 +153,7 @@ fn addresses(at: &At<'_>, drafts: &[BackendDraft], errors: &mut Errors) -> Vec<A
 
 fn check_weight(at: &At<'_>, weight: u64, errors: &mut Errors) {
     if weight == 0 {
-        errors.add(
-            at,
-            "a backend of weight 0 gets nothing; leave it out, or empty it with `pylb drain`",
-        );
+        errors.add(at, "a backend of weight 0 gets nothing; leave it out, or empty it with `pylb drain`");
     } else {
         within(at, weight, 1, LARGEST_WEIGHT, errors);
     }
@@ -223,8 +164,7 @@ fn passive(at: &At<'_>, draft: &PassiveDraft, errors: &mut Errors) -> Passive {
     Passive {
         failures: count(&at.key("failures"), draft.failures, errors),
         eject: Duration::from_millis(eject),
-        max_ejected_percent: within(&at.key("max_ejected"), draft.max_ejected, 0, 100, errors)
-            as u32,
+        max_ejected_percent: within(&at.key("max_ejected"), draft.max_ejected, 0, 100, errors) as u32,
     }
 }
 
@@ -244,30 +184,19 @@ impl<'p> Before<'p> {
     }
 
     fn shared(&self, pool: &str) -> Arc<Shared> {
-        self.pools
-            .get(pool)
-            .map(|pool| Arc::clone(&pool.shared))
-            .unwrap_or_default()
+        self.pools.get(pool).map(|pool| Arc::clone(&pool.shared)).unwrap_or_default()
     }
 
     /// The backends of a draft without mistakes, parallel to their addresses.
     fn backends(&mut self, pool: &str, draft: &PoolDraft, addresses: &[Address]) -> Vec<Backend> {
-        let known = self
-            .pools
-            .get(pool)
-            .map(|pool| by_name(pool))
-            .unwrap_or_default();
+        let known = self.pools.get(pool).map(|pool| by_name(pool)).unwrap_or_default();
         let together = draft.backends.iter().zip(addresses);
         let compile = together.map(|(backend, address)| Backend {
             name: backend.name.as_str().into(),
             weight: backend.weight as u32,
             backup: backend.backup,
             max_in_flight: None,
-            live: self.live(
-                known.get(backend.name.as_str()).copied(),
-                address,
-                draft.checked,
-            ),
+            live: self.live(known.get(backend.name.as_str()).copied(), address, draft.checked),
         });
         compile.collect()
     }
@@ -297,7 +226,5 @@ type Known<'p> = (&'p Arc<Live>, &'p Address);
 
 fn by_name(pool: &PoolPlan) -> HashMap<&str, Known<'_>> {
     let together = pool.pool.backends().iter().zip(&pool.addresses);
-    together
-        .map(|(backend, address)| (&*backend.name, (&backend.live, address)))
-        .collect()
+    together.map(|(backend, address)| (&*backend.name, (&backend.live, address))).collect()
 }

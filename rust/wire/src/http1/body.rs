@@ -87,21 +87,12 @@ impl BodyReader {
             Framing::Chunked => NEXT_CHUNK,
             Framing::UntilClose => State::UntilClose,
         };
-        Self {
-            state,
-            blame: Blame::Client,
-            line: 0,
-            extensions: 0,
-            trailers: None,
-        }
+        Self { state, blame: Blame::Client, line: 0, extensions: 0, trailers: None }
     }
 
     /// A reader for the body of a response: the same, but faults are the backend's.
     pub fn of_response(framing: Framing) -> Self {
-        Self {
-            blame: Blame::Backend,
-            ..Self::new(framing)
-        }
+        Self { blame: Blame::Backend, ..Self::new(framing) }
     }
 
     /// Whether the body is complete.
@@ -118,20 +109,12 @@ impl BodyReader {
             State::UntilClose => (0..bytes.len(), bytes.len()),
             State::Length(left) => {
                 let (taken, left) = take(left, bytes.len());
-                self.state = if left == 0 {
-                    State::Done
-                } else {
-                    State::Length(left)
-                };
+                self.state = if left == 0 { State::Done } else { State::Length(left) };
                 (0..taken, taken)
             }
             _ => self.chunks(bytes).map_err(|rule| self.fault(rule))?,
         };
-        Ok(Taken {
-            data,
-            used,
-            last: self.is_done(),
-        })
+        Ok(Taken { data, used, last: self.is_done() })
     }
 
     /// The stream ended. That is the end of a body until close, and a fault within any other.
@@ -146,9 +129,9 @@ impl BodyReader {
         }
     }
 
-    /// The trailer lines that may go on, each with its line end; None if there are none.
+    /// The trailer lines that may go on, each with its line end; None if there are none, or not yet.
     pub fn trailers(&mut self) -> Option<Vec<u8>> {
-        let trailers = self.trailers.take()?;
+        let trailers = self.trailers.take_if(|_| self.state == State::Done)?;
         (!trailers.kept.is_empty()).then_some(trailers.kept)
     }
 
@@ -172,11 +155,7 @@ impl BodyReader {
                         bytes.copy_within(at..end, data.end);
                         data.end = data.end.saturating_add(taken);
                     }
-                    self.state = if left == 0 {
-                        State::DataCr
-                    } else {
-                        State::Data(left)
-                    };
+                    self.state = if left == 0 { State::DataCr } else { State::Data(left) };
                     at = end;
                 }
                 framing => {
@@ -191,9 +170,7 @@ impl BodyReader {
     /// One byte of framing.
     fn step(&mut self, state: State, byte: u8) -> Result<State, Rule> {
         match (state, byte) {
-            (State::Size { value, digits: 1.. }, b'\r') | (State::Extension(value), b'\r') => {
-                Ok(State::SizeEnd(value))
-            }
+            (State::Size { value, digits: 1.. }, b'\r') | (State::Extension(value), b'\r') => Ok(State::SizeEnd(value)),
             (State::Size { .. } | State::Extension(_), b'\n') => Err(Rule::BareLf),
             (State::Size { value, digits }, _) => self.size(value, digits, byte),
             (State::Extension(value), _) => self.extension(value, byte),
@@ -217,14 +194,8 @@ impl BodyReader {
             return self.extension(value, byte);
         }
         self.line = self.line.saturating_add(1);
-        let digit = char::from(byte)
-            .to_digit(16)
-            .filter(|_| digits < 16)
-            .ok_or(Rule::BadChunkSize)?;
-        Ok(State::Size {
-            value: value.wrapping_shl(4) | u64::from(digit),
-            digits: digits.saturating_add(1),
-        })
+        let digit = char::from(byte).to_digit(16).filter(|_| digits < 16).ok_or(Rule::BadChunkSize)?;
+        Ok(State::Size { value: value.wrapping_shl(4) | u64::from(digit), digits: digits.saturating_add(1) })
     }
 
     fn extension(&mut self, value: u64, byte: u8) -> Result<State, Rule> {
@@ -240,18 +211,12 @@ impl BodyReader {
 }
 
 /// The start of a chunk-size line.
-const NEXT_CHUNK: State = State::Size {
-    value: 0,
-    digits: 0,
-};
+const NEXT_CHUNK: State = State::Size { value: 0, digits: 0 };
 
 /// Splits `left` into what `room` holds and what is left then.
 fn take(left: u64, room: usize) -> (usize, u64) {
     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(room);
-    (
-        taken,
-        left.saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX)),
-    )
+    (taken, left.saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX)))
 }
 
 impl Trailers {
@@ -280,16 +245,12 @@ impl Trailers {
             return Err(Rule::BareCr);
         }
         check_line(line, true, self.count == 1)?;
-        let colon = line
-            .iter()
-            .position(|&byte| byte == b':')
-            .ok_or(Rule::MissingColon)?;
+        let colon = line.iter().position(|&byte| byte == b':').ok_or(Rule::MissingColon)?;
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
         if may_trail(name) {
             self.kept.extend_from_slice(name);
             self.kept.extend_from_slice(b": ");
-            self.kept
-                .extend_from_slice(trim(value.strip_prefix(b":").unwrap_or_default()));
+            self.kept.extend_from_slice(trim(value.strip_prefix(b":").unwrap_or_default()));
             self.kept.extend_from_slice(b"\r\n");
         }
         Ok(())

@@ -60,9 +60,7 @@ impl Facts {
                 self.host = Some(at);
             }
             Known::ContentLength => self.note_length(value)?,
-            Known::TransferEncoding if self.encoding.is_some() => {
-                self.encoding = Some(Err(Rule::RepeatedEncoding))
-            }
+            Known::TransferEncoding if self.encoding.is_some() => self.encoding = Some(Err(Rule::RepeatedEncoding)),
             Known::TransferEncoding => self.encoding = Some(encoding(value)),
             Known::Connection => self.note_connection(value),
             // More than one is no expectation that we know.
@@ -118,14 +116,7 @@ fn length(text: &[u8]) -> Result<u64, Rule> {
 
 /// Exactly `chunked`, in any case; other codings of RFC 9112 section 7 are known and not spoken.
 fn encoding(value: &[u8]) -> Result<(), Rule> {
-    const KNOWN: [&[u8]; 6] = [
-        b"gzip",
-        b"x-gzip",
-        b"deflate",
-        b"compress",
-        b"x-compress",
-        b"chunked",
-    ];
+    const KNOWN: [&[u8]; 6] = [b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"chunked"];
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
@@ -133,14 +124,9 @@ fn encoding(value: &[u8]) -> Result<(), Rule> {
         return Err(Rule::EmptyEncoding);
     }
     let mut codings = value.split(|&byte| byte == b',').map(fields::trim);
-    let all_known =
-        codings.all(|coding| KNOWN.iter().any(|known| coding.eq_ignore_ascii_case(known)));
-    let chunked = members(value)
-        .filter(|coding| coding.eq_ignore_ascii_case(b"chunked"))
-        .count();
-    let last = members(value)
-        .next_back()
-        .is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    let all_known = codings.all(|coding| KNOWN.iter().any(|known| coding.eq_ignore_ascii_case(known)));
+    let chunked = members(value).filter(|coding| coding.eq_ignore_ascii_case(b"chunked")).count();
+    let last = members(value).next_back().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
     // `gzip` or `gzip, chunked` is a message that we could not read; `chunked, gzip` or `chunked, chunked` is none.
     match (all_known, chunked, last) {
         (true, 0, _) | (true, 1, true) => Err(Rule::UnsupportedEncoding),
@@ -214,10 +200,7 @@ fn ends_at(head: &[u8], at: usize) -> bool {
 #[cold]
 fn ends_after_space(head: &[u8], at: usize) -> bool {
     let rest = head.get(at..).unwrap_or_default();
-    let space = rest
-        .iter()
-        .take_while(|byte| matches!(byte, b' ' | b'\t'))
-        .count();
+    let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     ends_at(head, at.saturating_add(space))
 }
 
@@ -226,10 +209,7 @@ fn ends_after_space(head: &[u8], at: usize) -> bool {
 fn mark_listed(page: &mut Page, rules: &Rules) -> Result<(), Rule> {
     let Page { bytes, fields } = page;
     let mut options = Vec::new();
-    for field in fields
-        .iter()
-        .filter(|field| field.known == Known::Connection)
-    {
+    for field in fields.iter().filter(|field| field.known == Known::Connection) {
         options.extend(members(field.value(bytes)));
     }
     // No head can have that many to remove, and each costs a walk over all of them.
@@ -238,11 +218,7 @@ fn mark_listed(page: &mut Page, rules: &Rules) -> Result<(), Rule> {
     }
     for field in fields.iter_mut() {
         let name = field.name(bytes);
-        if !fields::is_protected(field.known, name)
-            && options
-                .iter()
-                .any(|option| option.eq_ignore_ascii_case(name))
-        {
+        if !fields::is_protected(field.known, name) && options.iter().any(|option| option.eq_ignore_ascii_case(name)) {
             field.marks |= LISTED;
         }
     }

@@ -50,11 +50,7 @@ pub(super) fn wait(bytes: &[u8], scanned: &mut usize, rules: &Rules) -> Result<(
 }
 
 /// The same for a response, whose first line has no limit of its own.
-pub(super) fn wait_for_response(
-    bytes: &[u8],
-    scanned: &mut usize,
-    rules: &Rules,
-) -> Result<(), Rule> {
+pub(super) fn wait_for_response(bytes: &[u8], scanned: &mut usize, rules: &Rules) -> Result<(), Rule> {
     if bytes.len() > rules.limits.head {
         return Err(Rule::HeadTooLarge);
     }

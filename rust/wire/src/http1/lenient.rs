@@ -21,11 +21,7 @@ pub(super) fn request(bytes: &[u8], rule: Rule, rules: &Rules, pages: &mut Pages
         return Ok(None);
     };
     head.size = u32::try_from(used).unwrap_or(u32::MAX);
-    head.leniency = Some(if rule == Rule::ObsFold {
-        Leniency::Fold
-    } else {
-        Leniency::LineEnds
-    });
+    head.leniency = Some(if rule == Rule::ObsFold { Leniency::Fold } else { Leniency::LineEnds });
     Ok(Some((head, used)))
 }
 

@@ -40,15 +40,9 @@ pub enum Parsed {
 /// Parses the request at the start of `bytes`.
 ///
 /// `scanned` is 0 for a new head and belongs to the bytes: kept beside them, it makes a head that comes byte by byte cost O(n).
-pub fn parse_request(
-    bytes: &[u8],
-    scanned: &mut usize,
-    rules: &Rules,
-    pages: &mut Pages,
-) -> Parsed {
+pub fn parse_request(bytes: &[u8], scanned: &mut usize, rules: &Rules, pages: &mut Pages) -> Parsed {
     if *scanned > 0 && !incomplete::worth_parsing(bytes, *scanned) {
-        return incomplete::wait(bytes, scanned, rules)
-            .map_or_else(client_fault, |()| Parsed::More);
+        return incomplete::wait(bytes, scanned, rules).map_or_else(client_fault, |()| Parsed::More);
     }
     let mut found = request(bytes, rules, pages);
     if let Err(rule @ (Rule::BareLf | Rule::ObsFold)) = found
@@ -58,9 +52,7 @@ pub fn parse_request(
     }
     match found {
         Ok(Some((head, used))) => Parsed::Done { head, used },
-        Ok(None) => {
-            incomplete::wait(bytes, scanned, rules).map_or_else(client_fault, |()| Parsed::More)
-        }
+        Ok(None) => incomplete::wait(bytes, scanned, rules).map_or_else(client_fault, |()| Parsed::More),
         Err(rule) => client_fault(rule),
     }
 }
@@ -68,21 +60,13 @@ pub fn parse_request(
 /// Parses the response at the start of `bytes`, interim (1xx) or final; `to_head` tells that it answers a HEAD.
 ///
 /// `scanned` as in [`parse_request`]. Leniency is for clients: `rules` gives only the limits.
-pub fn parse_response(
-    bytes: &[u8],
-    scanned: &mut usize,
-    to_head: bool,
-    rules: &Rules,
-    pages: &mut Pages,
-) -> Parsed {
+pub fn parse_response(bytes: &[u8], scanned: &mut usize, to_head: bool, rules: &Rules, pages: &mut Pages) -> Parsed {
     if *scanned > 0 && !incomplete::worth_parsing(bytes, *scanned) {
-        return incomplete::wait_for_response(bytes, scanned, rules)
-            .map_or_else(backend_fault, |()| Parsed::More);
+        return incomplete::wait_for_response(bytes, scanned, rules).map_or_else(backend_fault, |()| Parsed::More);
     }
     match response(bytes, to_head, rules, pages) {
         Ok(Some((head, used))) => Parsed::Done { head, used },
-        Ok(None) => incomplete::wait_for_response(bytes, scanned, rules)
-            .map_or_else(backend_fault, |()| Parsed::More),
+        Ok(None) => incomplete::wait_for_response(bytes, scanned, rules).map_or_else(backend_fault, |()| Parsed::More),
         Err(rule) => backend_fault(rule),
     }
 }
@@ -177,10 +161,7 @@ fn with_lines<'b, T>(limit: usize, parse: impl FnOnce(&mut [MaybeUninit<Header<'
 }
 
 /// Lets `fill` make a head on a free page, which goes back when a rule is broken.
-fn in_page(
-    pages: &mut Pages,
-    fill: impl FnOnce(&mut Page) -> Result<Head, Rule>,
-) -> Result<Head, Rule> {
+fn in_page(pages: &mut Pages, fill: impl FnOnce(&mut Page) -> Result<Head, Rule>) -> Result<Head, Rule> {
     let mut page = pages.take();
     match fill(&mut page) {
         Ok(mut head) => {
@@ -205,20 +186,10 @@ struct Line {
 }
 
 fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) {
-        Version::Http10
-    } else {
-        Version::Http11
-    }
+    if minor == Some(0) { Version::Http10 } else { Version::Http11 }
 }
 
-fn finish_request(
-    page: &mut Page,
-    facts: &Facts,
-    line: &Line,
-    method: Method,
-    rules: &Rules,
-) -> Result<Head, Rule> {
+fn finish_request(page: &mut Page, facts: &Facts, line: &Line, method: Method, rules: &Rules) -> Result<Head, Rule> {
     if matches!(method, Method::Connect | Method::Trace) {
         return Err(Rule::MethodNotAllowed);
     }
@@ -265,11 +236,7 @@ fn finish_response(facts: &Facts, line: &Line, status: u16, to_head: bool) -> Re
     // Who announces a body where none can be may well send it: what comes after this head cannot be trusted.
     let announces = chunked || facts.length.is_some_and(|length| length > 0);
     let ends = framing == Framing::UntilClose || (bodiless && announces);
-    Ok(Head {
-        status,
-        keep_alive: facts.keeps_alive(line.version) && !ends,
-        ..blank(facts, line, framing)
-    })
+    Ok(Head { status, keep_alive: facts.keeps_alive(line.version) && !ends, ..blank(facts, line, framing) })
 }
 
 /// What both kinds of heads have in common; the page comes last.
@@ -295,12 +262,7 @@ fn blank(facts: &Facts, line: &Line, framing: Framing) -> Head {
 }
 
 /// Who is asked: the authority of the target if it has one, which Host must agree with, else Host.
-fn authority(
-    page: &Page,
-    facts: &Facts,
-    target: &target::Target,
-    version: Version,
-) -> Result<Span, Rule> {
+fn authority(page: &Page, facts: &Facts, target: &target::Target, version: Version) -> Result<Span, Rule> {
     match (facts.host, target.authority) {
         (None, _) if version == Version::Http11 => Err(Rule::MissingHost),
         (None, None) => Ok(Span::default()),
@@ -308,11 +270,7 @@ fn authority(
         (Some(host), None) => Ok(host),
         (Some(host), Some((authority, port))) => {
             let agree = host::agree(authority.of(&page.bytes), host.of(&page.bytes), port)?;
-            if agree {
-                Ok(authority)
-            } else {
-                Err(Rule::HostMismatch)
-            }
+            if agree { Ok(authority) } else { Err(Rule::HostMismatch) }
         }
     }
 }
@@ -328,8 +286,7 @@ fn host_of(page: &mut Page, authority: Span) -> Result<Span, Rule> {
     if !found.upper {
         return Ok(host);
     }
-    let lower =
-        page.append(|bytes| bytes.extend_from_within(host.start as usize..host.end as usize));
+    let lower = page.append(|bytes| bytes.extend_from_within(host.start as usize..host.end as usize));
     if let Some(copy) = page.bytes.get_mut(lower.start as usize..) {
         copy.make_ascii_lowercase();
     }

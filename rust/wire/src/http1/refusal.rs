@@ -52,11 +52,7 @@ fn check_line_end(line: &[u8]) -> Result<&[u8], Rule> {
         [text @ .., b'\r'] => text,
         text => text,
     };
-    if text.contains(&b'\r') {
-        Err(Rule::BareCr)
-    } else {
-        Ok(text)
-    }
+    if text.contains(&b'\r') { Err(Rule::BareCr) } else { Ok(text) }
 }
 
 fn request_line(line: &[u8]) -> Result<(), Rule> {
@@ -76,11 +72,7 @@ fn request_line(line: &[u8]) -> Result<(), Rule> {
         return Err(Rule::BadTargetByte);
     }
     check_version(version)?;
-    if parts.next().is_some() {
-        Err(Rule::MalformedRequestLine)
-    } else {
-        Ok(())
-    }
+    if parts.next().is_some() { Err(Rule::MalformedRequestLine) } else { Ok(()) }
 }
 
 /// What names a version of HTTP gets an answer of its own; anything else is no request line.
@@ -89,14 +81,8 @@ fn check_version(version: &[u8]) -> Result<(), Rule> {
         b"HTTP/1.0" | b"HTTP/1.1" => Ok(()),
         [b'H', b'T', b'T', b'P', b'/', number @ ..] => {
             let numeric = number.first().is_some_and(u8::is_ascii_digit)
-                && number
-                    .iter()
-                    .all(|byte| byte.is_ascii_digit() || *byte == b'.');
-            Err(if numeric {
-                Rule::UnsupportedVersion
-            } else {
-                Rule::MalformedRequestLine
-            })
+                && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+            Err(if numeric { Rule::UnsupportedVersion } else { Rule::MalformedRequestLine })
         }
         _ => Err(Rule::MalformedRequestLine),
     }
@@ -105,35 +91,23 @@ fn check_version(version: &[u8]) -> Result<(), Rule> {
 fn status_line(line: &[u8]) -> Result<(), Rule> {
     let fits = matches!(
         line,
-        [
-            b'H',
-            b'T',
-            b'T',
-            b'P',
-            b'/',
-            b'1',
-            b'.',
-            b'0' | b'1',
-            b' ',
-            b'0'..=b'9',
-            b'0'..=b'9',
-            b'0'..=b'9'
-        ] | [
-            b'H',
-            b'T',
-            b'T',
-            b'P',
-            b'/',
-            b'1',
-            b'.',
-            b'0' | b'1',
-            b' ',
-            b'0'..=b'9',
-            b'0'..=b'9',
-            b'0'..=b'9',
-            b' ',
-            ..
-        ]
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9']
+            | [
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                b'1',
+                b'.',
+                b'0' | b'1',
+                b' ',
+                b'0'..=b'9',
+                b'0'..=b'9',
+                b'0'..=b'9',
+                b' ',
+                ..
+            ]
     );
     match line.iter().copied().all(is_value) {
         false => Err(Rule::ControlByte),

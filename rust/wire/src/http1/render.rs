@@ -34,11 +34,7 @@ pub fn render_request(head: &Head, edits: &RequestEdits<'_>, out: &mut Vec<u8>) 
 
 fn dropped_of_request(head: &Head, edits: &RequestEdits<'_>) -> u32 {
     let mut dropped = HOP | Known::Host.bit() | Known::Underscore.bit();
-    dropped |= if edits.trusted {
-        Known::ForwardedFor.bit()
-    } else {
-        FORWARDING
-    };
+    dropped |= if edits.trusted { Known::ForwardedFor.bit() } else { FORWARDING };
     if edits.request_id.is_some() {
         dropped |= Known::RequestId.bit();
     }
@@ -53,10 +49,7 @@ fn write_forwarded(head: &Head, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
     let said = |known: Known| edits.trusted && head.known(known).next().is_some();
     out.extend_from_slice(b"X-Forwarded-For: ");
     if edits.trusted {
-        for value in head
-            .known(Known::ForwardedFor)
-            .filter(|value| !value.is_empty())
-        {
+        for value in head.known(Known::ForwardedFor).filter(|value| !value.is_empty()) {
             out.extend_from_slice(value);
             out.extend_from_slice(b", ");
         }
@@ -123,9 +116,7 @@ pub fn chunk_prefix(len: usize, out: &mut Vec<u8>) {
 /// RFC 9110 section 8.6: the answer to a HEAD and a 304 may announce a length that does not follow, a 204 may not.
 fn write_response_framing(head: &Head, framing: Framing, out: &mut Vec<u8>) {
     match (framing, head.announced_length()) {
-        (Framing::Empty, Some(length)) if head.status() != 204 => {
-            write_framing(Framing::Length(length), out)
-        }
+        (Framing::Empty, Some(length)) if head.status() != 204 => write_framing(Framing::Length(length), out),
         _ => write_framing(framing, out),
     }
 }
@@ -133,11 +124,7 @@ fn write_response_framing(head: &Head, framing: Framing, out: &mut Vec<u8>) {
 fn write_framing(framing: Framing, out: &mut Vec<u8>) {
     match framing {
         Framing::Empty | Framing::UntilClose => {}
-        Framing::Length(length) => line(
-            b"Content-Length: ",
-            itoa::Buffer::new().format(length).as_bytes(),
-            out,
-        ),
+        Framing::Length(length) => line(b"Content-Length: ", itoa::Buffer::new().format(length).as_bytes(), out),
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
 }

@@ -64,11 +64,7 @@ pub struct Conversation {
 
 impl Default for Conversation {
     fn default() -> Self {
-        Self {
-            client: Sending::Idle,
-            server: Sending::Idle,
-            keep_alive: true,
-        }
+        Self { client: Sending::Idle, server: Sending::Idle, keep_alive: true }
     }
 }
 

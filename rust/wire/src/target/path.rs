@@ -11,16 +11,8 @@ use crate::rules::Rules;
 pub(super) fn normalise(page: &mut Page, path: Span, rules: &Rules) -> Result<(Span, Span), Rule> {
     let decoded = decode(page, path)?;
     let dots = check_segments(decoded.of(&page.bytes), rules)?;
-    let resolved = if dots {
-        resolve(page, decoded)
-    } else {
-        decoded
-    };
-    let sent = if rules.raw_path || resolved.of(&page.bytes) == path.of(&page.bytes) {
-        path
-    } else {
-        resolved
-    };
+    let resolved = if dots { resolve(page, decoded) } else { decoded };
+    let sent = if rules.raw_path || resolved.of(&page.bytes) == path.of(&page.bytes) { path } else { resolved };
     Ok((sent, merge(page, resolved)))
 }
 
@@ -54,11 +46,7 @@ fn decode(page: &mut Page, path: Span) -> Result<Span, Rule> {
 }
 
 fn hex(high: u8, low: u8) -> Result<u8, Rule> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     match (digit(high), digit(low)) {
         (Some(high), Some(low)) => Ok(high.wrapping_shl(4) | low),
         _ => Err(Rule::BadEscape),
@@ -104,28 +92,19 @@ fn check_segments(path: &[u8], rules: &Rules) -> Result<bool, Rule> {
 
 /// Servlet containers cut `;...` off a segment and then resolve dots; a `%3b` may be read likewise.
 fn check_parameters(segment: &[u8]) -> Result<(), Rule> {
-    let dotted = |text: &[u8]| {
-        text.starts_with(b";")
-            || text
-                .get(..3)
-                .is_some_and(|start| start.eq_ignore_ascii_case(b"%3b"))
-    };
+    let dotted =
+        |text: &[u8]| text.starts_with(b";") || text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"%3b"));
     let single = segment.strip_prefix(b".").is_some_and(dotted);
     let double = segment
         .windows(2)
         .enumerate()
         .any(|(at, pair)| pair == b".." && segment.get(at.saturating_add(2)..).is_some_and(dotted));
-    if single || double {
-        Err(Rule::DotsWithParameter)
-    } else {
-        Ok(())
-    }
+    if single || double { Err(Rule::DotsWithParameter) } else { Ok(()) }
 }
 
 /// `..%2f` is one segment to us and two to a backend that decodes first.
 fn check_encoded_slashes(segment: &[u8], rules: &Rules) -> Result<(), Rule> {
-    let is_slash =
-        |escape: &[u8]| escape.eq_ignore_ascii_case(b"%2f") || escape.eq_ignore_ascii_case(b"%5c");
+    let is_slash = |escape: &[u8]| escape.eq_ignore_ascii_case(b"%2f") || escape.eq_ignore_ascii_case(b"%5c");
     let mut part = segment;
     let mut found = false;
     while let Some(at) = part.windows(3).position(is_slash) {
@@ -146,11 +125,7 @@ fn check_encoded_slashes(segment: &[u8], rules: &Rules) -> Result<(), Rule> {
 /// What stands between two encoded slashes must not be dots, with or without a parameter.
 fn check_part(part: &[u8]) -> Result<(), Rule> {
     check_parameters(part)?;
-    if matches!(part, b"." | b"..") {
-        Err(Rule::EncodedSlashByDots)
-    } else {
-        Ok(())
-    }
+    if matches!(part, b"." | b"..") { Err(Rule::EncodedSlashByDots) } else { Ok(()) }
 }
 
 /// Removes dot segments (RFC 3986 section 5.2.4), writing the result behind the page's bytes.
@@ -160,14 +135,8 @@ fn resolve(page: &mut Page, path: Span) -> Span {
     let end = path.end as usize;
     // Every round takes one slash and the segment behind it.
     while at < end {
-        let rest = page
-            .bytes
-            .get(at.saturating_add(1)..end)
-            .unwrap_or_default();
-        let length = rest
-            .iter()
-            .position(|&byte| byte == b'/')
-            .unwrap_or(rest.len());
+        let rest = page.bytes.get(at.saturating_add(1)..end).unwrap_or_default();
+        let length = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
         let next = at.saturating_add(1).saturating_add(length);
         let segment = rest.get(..length).unwrap_or_default();
         let (here, up) = (segment == b".", segment == b"..");
@@ -203,17 +172,9 @@ fn merge(page: &mut Page, path: Span) -> Span {
     for at in path.start as usize..path.end as usize {
         let byte = page.bytes.get(at).copied().unwrap_or_default();
         if !(byte == b'/' && before == b'/') {
-            page.bytes.push(if escape > 0 {
-                byte.to_ascii_uppercase()
-            } else {
-                byte
-            });
+            page.bytes.push(if escape > 0 { byte.to_ascii_uppercase() } else { byte });
         }
-        escape = if byte == b'%' {
-            2
-        } else {
-            escape.saturating_sub(1)
-        };
+        escape = if byte == b'%' { 2 } else { escape.saturating_sub(1) };
         before = byte;
     }
     Span::new(start, page.bytes.len())

@@ -4,9 +4,7 @@ use serde::Deserialize;
 
 /// Strings of a table are bytes: each character is one.
 pub fn bytes(text: &str) -> Vec<u8> {
-    text.chars()
-        .map(|letter| u8::try_from(letter).expect("a byte"))
-        .collect()
+    text.chars().map(|letter| u8::try_from(letter).expect("a byte")).collect()
 }
 
 /// The other way round.
@@ -71,15 +69,10 @@ impl Cases {
 
     pub fn rules(self) -> Vec<String> {
         match self {
-            Self::Requests { cases, .. } => cases
-                .iter()
-                .flat_map(|case| case.expect.list())
-                .filter_map(RequestOutcome::rule)
-                .collect(),
-            Self::Responses { cases, .. } => cases
-                .into_iter()
-                .filter_map(|case| case.expect.rule)
-                .collect(),
+            Self::Requests { cases, .. } => {
+                cases.iter().flat_map(|case| case.expect.list()).filter_map(RequestOutcome::rule).collect()
+            }
+            Self::Responses { cases, .. } => cases.into_iter().filter_map(|case| case.expect.rule).collect(),
         }
     }
 }
@@ -237,14 +230,9 @@ pub fn every_file() -> Vec<(String, Cases)> {
         .collect();
     files.sort();
     let read = |path: std::path::PathBuf| {
-        let name = path
-            .file_name()
-            .expect("a file")
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
         let content = std::fs::read_to_string(&path).expect("a readable file");
-        let cases =
-            serde_json::from_str(&content).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let cases = serde_json::from_str(&content).unwrap_or_else(|error| panic!("{name}: {error}"));
         (name, cases)
     };
     files.into_iter().map(read).collect()
@@ -261,45 +249,29 @@ pub struct Wanted<'a> {
 impl Wanted<'_> {
     pub fn check(&self, head: &[u8]) -> Result<(), String> {
         let head = text(head);
-        let body = head
-            .strip_suffix("\r\n\r\n")
-            .ok_or("the head does not end")?;
+        let body = head.strip_suffix("\r\n\r\n").ok_or("the head does not end")?;
         let (line, fields) = body.split_once("\r\n").unwrap_or((body, ""));
-        let fields: Vec<&str> = fields
-            .split("\r\n")
-            .filter(|field| !field.is_empty())
-            .collect();
-        let count =
-            |wanted: &str, list: &[&str]| list.iter().filter(|field| **field == wanted).count();
+        let fields: Vec<&str> = fields.split("\r\n").filter(|field| !field.is_empty()).collect();
+        let count = |wanted: &str, list: &[&str]| list.iter().filter(|field| **field == wanted).count();
         if self.line.is_some_and(|wanted| wanted != line) {
             return Err(format!("the first line is {line:?}"));
         }
         for wanted in self.has.iter().chain(self.only.into_iter().flatten()) {
-            let listed: Vec<&str> = self
-                .has
-                .iter()
-                .chain(self.only.into_iter().flatten())
-                .map(String::as_str)
-                .collect();
+            let listed: Vec<&str> =
+                self.has.iter().chain(self.only.into_iter().flatten()).map(String::as_str).collect();
             if count(wanted, &fields) < count(wanted, &listed) {
                 return Err(format!("{wanted:?} is missing in {fields:?}"));
             }
         }
         if let Some(only) = self.only {
-            let rest = fields
-                .iter()
-                .filter(|field| !field.starts_with("X-Request-ID: "))
-                .count();
+            let rest = fields.iter().filter(|field| !field.starts_with("X-Request-ID: ")).count();
             if rest != only.len() {
                 return Err(format!("more than wanted: {fields:?}"));
             }
         }
         for name in self.lacks {
             let start = format!("{name}:");
-            if fields
-                .iter()
-                .any(|field| field.to_ascii_lowercase().starts_with(&start))
-            {
+            if fields.iter().any(|field| field.to_ascii_lowercase().starts_with(&start)) {
                 return Err(format!("{name} is there: {fields:?}"));
             }
         }

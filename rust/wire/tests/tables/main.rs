@@ -24,20 +24,11 @@ fn every_case_comes_out_as_the_table_says() {
             }
         };
         match file {
-            Cases::Requests { cases, .. } => cases
-                .iter()
-                .for_each(|case| report(&case.name, requests::check(case))),
-            Cases::Responses { cases, .. } => cases
-                .iter()
-                .for_each(|case| report(&case.name, responses::check(case))),
+            Cases::Requests { cases, .. } => cases.iter().for_each(|case| report(&case.name, requests::check(case))),
+            Cases::Responses { cases, .. } => cases.iter().for_each(|case| report(&case.name, responses::check(case))),
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {played} cases:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {played} cases:\n{}", wrong.len(), wrong.join("\n"));
     assert!(played > 400, "only {played} cases were found");
 }
 
@@ -46,16 +37,10 @@ fn every_rule_has_a_case() {
     // Rules that bytes alone cannot break: one guards the engine, the other what the parser of lines refuses and we could not name.
     let unreachable = ["out-of-turn", "malformed-head"];
     let table = include_str!("../../src/error.rs");
-    let rules = table
-        .lines()
-        .filter_map(|row| row.split_once("=> (\"")?.1.split('"').next());
-    let named: Vec<String> = every_file()
-        .into_iter()
-        .flat_map(|(_, file)| file.rules())
-        .collect();
-    let missing: Vec<&str> = rules
-        .filter(|rule| !unreachable.contains(rule) && !named.iter().any(|name| name == rule))
-        .collect();
+    let rules = table.lines().filter_map(|row| row.split_once("=> (\"")?.1.split('"').next());
+    let named: Vec<String> = every_file().into_iter().flat_map(|(_, file)| file.rules()).collect();
+    let missing: Vec<&str> =
+        rules.filter(|rule| !unreachable.contains(rule) && !named.iter().any(|name| name == rule)).collect();
     assert_eq!(missing, Vec::<&str>::new());
 }
 

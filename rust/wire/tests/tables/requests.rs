@@ -34,27 +34,19 @@ pub fn check(case: &RequestCase) -> Result<(), String> {
     for step in [1, 2, 3, 7, 100, 4096] {
         let split = play(&send, step, case.listener);
         if split != whole {
-            return Err(format!(
-                "in pieces of {step} it comes to {split:?}, whole to {whole:?}"
-            ));
+            return Err(format!("in pieces of {step} it comes to {split:?}, whole to {whole:?}"));
         }
     }
     let wanted = case.expect.list();
     if whole.len() != wanted.len() {
         return Err(format!("{} outcomes: {whole:?}", whole.len()));
     }
-    whole
-        .iter()
-        .zip(wanted)
-        .try_for_each(|(came, wanted)| compare(came, wanted))
+    whole.iter().zip(wanted).try_for_each(|(came, wanted)| compare(came, wanted))
 }
 
 /// Feeds `send` in pieces of `step` bytes.
 fn play(send: &[u8], step: usize, listener: Listener) -> Vec<Came> {
-    let mut player = Player {
-        listener,
-        ..Player::default()
-    };
+    let mut player = Player { listener, ..Player::default() };
     for piece in send.chunks(step) {
         player.buffer.extend_from_slice(piece);
         if player.turn() {
@@ -79,18 +71,10 @@ impl Player {
     fn turn(&mut self) -> bool {
         loop {
             let Some((mut sent, mut reader)) = self.body.take() else {
-                match parse_request(
-                    &self.buffer,
-                    &mut self.scanned,
-                    &self.listener.rules(),
-                    &mut self.pages,
-                ) {
+                match parse_request(&self.buffer, &mut self.scanned, &self.listener.rules(), &mut self.pages) {
                     Parsed::More => return false,
                     Parsed::Bad(fault) => {
-                        self.came.push(Came::Refused {
-                            fault,
-                            at: At::Head,
-                        });
+                        self.came.push(Came::Refused { fault, at: At::Head });
                         return true;
                     }
                     Parsed::Done { head, used } => self.begin(head, used),
@@ -99,10 +83,7 @@ impl Player {
             };
             match reader.read(&mut self.buffer) {
                 Err(fault) => {
-                    self.came.push(Came::Refused {
-                        fault,
-                        at: At::Body,
-                    });
+                    self.came.push(Came::Refused { fault, at: At::Body });
                     return true;
                 }
                 Ok(taken) => {
@@ -148,11 +129,7 @@ impl Player {
     }
 
     fn finish(mut self) -> Vec<Came> {
-        let at = if self.body.is_some() {
-            At::Body
-        } else {
-            At::Head
-        };
+        let at = if self.body.is_some() { At::Body } else { At::Head };
         if self.body.is_some() || !self.buffer.is_empty() {
             self.came.push(Came::Open(at));
         }
@@ -162,21 +139,10 @@ impl Player {
 
 fn compare(came: &Came, wanted: &RequestOutcome) -> Result<(), String> {
     match (came, wanted) {
-        (
-            Came::Refused { fault, at },
-            RequestOutcome::Refused {
-                status,
-                rule,
-                at: place,
-            },
-        ) => {
+        (Came::Refused { fault, at }, RequestOutcome::Refused { status, rule, at: place }) => {
             let found = (fault.status(), fault.rule(), *at);
             let same = found == (*status, rule.as_str(), *place);
-            if same {
-                Ok(())
-            } else {
-                Err(format!("came to {found:?}"))
-            }
+            if same { Ok(()) } else { Err(format!("came to {found:?}")) }
         }
         (Came::Sent(sent), RequestOutcome::Sent { upstream }) => compare_sent(sent, upstream),
         _ => Err(format!("came to {came:?}")),
@@ -184,13 +150,8 @@ fn compare(came: &Came, wanted: &RequestOutcome) -> Result<(), String> {
 }
 
 fn compare_sent(sent: &Sent, wanted: &Upstream) -> Result<(), String> {
-    Wanted {
-        line: wanted.line.as_ref(),
-        has: &wanted.has,
-        only: wanted.only.as_ref(),
-        lacks: &wanted.lacks,
-    }
-    .check(&sent.head)?;
+    Wanted { line: wanted.line.as_ref(), has: &wanted.has, only: wanted.only.as_ref(), lacks: &wanted.lacks }
+        .check(&sent.head)?;
     let head = text(&sent.head);
     let admin = sent.path == b"/admin" || sent.path.starts_with(b"/admin/");
     let pool = if admin { "admin" } else { "main" };
@@ -202,27 +163,13 @@ fn compare_sent(sent: &Sent, wanted: &Upstream) -> Result<(), String> {
     same("path", &sent.path, wanted.path.as_ref())?;
     same("body", &sent.body, wanted.body.as_ref())?;
     same("pool", pool.as_bytes(), wanted.pool.as_ref())?;
-    same(
-        "first",
-        head.split("\r\n").nth(1).unwrap_or_default().as_bytes(),
-        wanted.first.as_ref(),
-    )?;
-    let trailers = wanted
-        .trailers
-        .as_ref()
-        .map(|lines| lines.iter().map(|line| format!("{line}\r\n")).collect());
+    same("first", head.split("\r\n").nth(1).unwrap_or_default().as_bytes(), wanted.first.as_ref())?;
+    let trailers = wanted.trailers.as_ref().map(|lines| lines.iter().map(|line| format!("{line}\r\n")).collect());
     same("trailers", &sent.trailers, trailers.as_ref())?;
-    if wanted
-        .keep_alive
-        .is_some_and(|keep| keep != sent.keep_alive)
-    {
+    if wanted.keep_alive.is_some_and(|keep| keep != sent.keep_alive) {
         return Err(format!("keep-alive is {}", sent.keep_alive));
     }
-    match wanted
-        .lacks_line
-        .iter()
-        .find(|line| head.contains(&format!("\r\n{line}\r\n")))
-    {
+    match wanted.lacks_line.iter().find(|line| head.contains(&format!("\r\n{line}\r\n"))) {
         Some(line) => Err(format!("{line:?} is there")),
         None => Ok(()),
     }

@@ -1,8 +1,8 @@
 //! Responses: a backend's bytes through parser, body reader and renderer.
 
 use wire::{
-    Blame, BodyReader, Fault, Head, Method, Pages, Parsed, ResponseEdits, Rule, Rules,
-    parse_request, parse_response, render_response, response_framing,
+    Blame, BodyReader, Fault, Head, Method, Pages, Parsed, ResponseEdits, Rule, Rules, parse_request, parse_response,
+    render_response, response_framing,
 };
 
 use crate::data::{Ending, ResponseCase, ResponseOutcome, Wanted, bytes, text};
@@ -32,21 +32,14 @@ pub fn check(case: &ResponseCase) -> Result<(), String> {
             split.body.truncate(short);
         }
         if split != whole {
-            return Err(format!(
-                "in pieces of {step} it comes to {split:?}, whole to {whole:?}"
-            ));
+            return Err(format!("in pieces of {step} it comes to {split:?}, whole to {whole:?}"));
         }
     }
     compare(&play(case, &origin, origin.len().max(1)), &case.expect)
 }
 
 fn client_head(case: &ResponseCase) -> Head {
-    match parse_request(
-        &bytes(&case.request),
-        &mut 0,
-        &Rules::default(),
-        &mut Pages::default(),
-    ) {
+    match parse_request(&bytes(&case.request), &mut 0, &Rules::default(), &mut Pages::default()) {
         Parsed::Done { head, .. } => head,
         other => panic!("{}: {other:?}", case.name),
     }
@@ -91,13 +84,7 @@ impl<'a> Player<'a> {
     fn turn(&mut self) -> bool {
         while self.body.is_none() && !self.buffer.is_empty() {
             let to_head = self.client.method() == Method::Head;
-            match parse_response(
-                &self.buffer,
-                &mut self.scanned,
-                to_head,
-                &self.rules,
-                &mut self.pages,
-            ) {
+            match parse_response(&self.buffer, &mut self.scanned, to_head, &self.rules, &mut self.pages) {
                 Parsed::More => return true,
                 Parsed::Bad(fault) => return self.fail(fault),
                 Parsed::Done { head, used } => {
@@ -168,49 +155,20 @@ fn compare(seen: &Seen, wanted: &ResponseOutcome) -> Result<(), String> {
     }
     let Some(end) = wanted.end else {
         let refused = wanted.status == 502 && seen.status == 0;
-        return if refused {
-            Ok(())
-        } else {
-            Err(format!("came to {seen:?}"))
-        };
+        return if refused { Ok(()) } else { Err(format!("came to {seen:?}")) };
     };
-    let ended = if seen.done {
-        Ending::Clean
-    } else {
-        Ending::Cut
-    };
+    let ended = if seen.done { Ending::Clean } else { Ending::Cut };
     let found = (seen.status, ended, &seen.interim, seen.reused);
-    if found
-        != (
-            wanted.status,
-            end,
-            &wanted.interim,
-            wanted.reused.unwrap_or(seen.reused),
-        )
-    {
+    if found != (wanted.status, end, &wanted.interim, wanted.reused.unwrap_or(seen.reused)) {
         return Err(format!("came to {found:?}"));
     }
-    if wanted
-        .body
-        .as_ref()
-        .is_some_and(|body| bytes(body) != seen.body)
-    {
+    if wanted.body.as_ref().is_some_and(|body| bytes(body) != seen.body) {
         return Err(format!("the body is {:?}", text(&seen.body)));
     }
-    let trailers = wanted
-        .trailers
-        .iter()
-        .flatten()
-        .map(|line| format!("{line}\r\n"))
-        .collect::<String>();
+    let trailers = wanted.trailers.iter().flatten().map(|line| format!("{line}\r\n")).collect::<String>();
     if bytes(&trailers) != seen.trailers {
         return Err(format!("the trailers are {:?}", text(&seen.trailers)));
     }
-    Wanted {
-        line: wanted.line.as_ref(),
-        has: &wanted.has,
-        only: wanted.only.as_ref(),
-        lacks: &wanted.lacks,
-    }
-    .check(&seen.head)
+    Wanted { line: wanted.line.as_ref(), has: &wanted.has, only: wanted.only.as_ref(), lacks: &wanted.lacks }
+        .check(&seen.head)
 }

@@ -7,18 +7,13 @@ use std::sync::atomic::AtomicU64;
 fn letters(weights: &[u32]) -> String {
     let backends = backends(weights);
     let members: Vec<u32> = (0..weights.len() as u32).collect();
-    schedule(&members, &backends)
-        .iter()
-        .map(|&slot| &*backends[slot as usize].name)
-        .collect()
+    schedule(&members, &backends).iter().map(|&slot| &*backends[slot as usize].name).collect()
 }
 
 fn turns_of(weights: &[u32]) -> Vec<u64> {
     let members: Vec<u32> = (0..weights.len() as u32).collect();
     let mut counts = vec![0; weights.len()];
-    schedule(&members, &backends(weights))
-        .iter()
-        .for_each(|&slot| counts[slot as usize] += 1);
+    schedule(&members, &backends(weights)).iter().for_each(|&slot| counts[slot as usize] += 1);
     counts
 }
 
@@ -38,15 +33,9 @@ fn textbook(weights: &[u32]) -> Vec<u32> {
     let total: i64 = weights.iter().sum();
     let mut credit = vec![0; weights.len()];
     let turn = |_| {
-        credit
-            .iter_mut()
-            .zip(&weights)
-            .for_each(|(credit, weight)| *credit += weight);
+        credit.iter_mut().zip(&weights).for_each(|(credit, weight)| *credit += weight);
         let most = *credit.iter().max().expect("there are backends");
-        let slot = credit
-            .iter()
-            .position(|&credit| credit == most)
-            .expect("the richest");
+        let slot = credit.iter().position(|&credit| credit == most).expect("the richest");
         credit[slot] -= total;
         slot as u32
     };
@@ -57,11 +46,7 @@ fn textbook(weights: &[u32]) -> Vec<u32> {
 fn five_to_one_is_never_more_than_four_in_a_row() {
     let pool = pool(Policy::RoundRobin, &[5, 1, 1]);
     let picks: Vec<_> = (0..70).map(|dice| visit(&pool, &[], NOW, dice)).collect();
-    assert!(
-        picks
-            .windows(5)
-            .all(|five| five.iter().any(|&slot| slot != five[0]))
-    );
+    assert!(picks.windows(5).all(|five| five.iter().any(|&slot| slot != five[0])));
 }
 
 #[test]
@@ -98,10 +83,7 @@ fn a_lopsided_pool_without_its_big_backend_still_finds_the_small_ones() {
     let pool = pool(Policy::RoundRobin, &[60_000, 1, 1]);
     pool.backends()[0].live.set_health(Health::Down);
     let shares = shares(&pool, 2_000);
-    assert!(
-        shares[0] == 0 && shares[1] > 800 && shares[2] > 800,
-        "{shares:?}"
-    );
+    assert!(shares[0] == 0 && shares[1] > 800 && shares[2] > 800, "{shares:?}");
 }
 
 #[test]

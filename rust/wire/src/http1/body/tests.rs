@@ -9,10 +9,7 @@ fn read(framing: Framing, pieces: &[&[u8]]) -> Result<(Vec<u8>, bool), Rule> {
     for piece in pieces {
         let mut bytes = piece.to_vec();
         let taken = reader.read(&mut bytes).map_err(|fault| fault.kind())?;
-        assert!(
-            taken.used == bytes.len() || taken.last,
-            "bytes may be left only behind the end"
-        );
+        assert!(taken.used == bytes.len() || taken.last, "bytes may be left only behind the end");
         data.extend_from_slice(&bytes[taken.data]);
     }
     Ok((data, reader.is_done()))
@@ -27,22 +24,10 @@ fn chunked(text: &str) -> Result<(String, bool), Rule> {
 
 #[test]
 fn lengths_end_where_they_say() {
-    assert_eq!(
-        read(Framing::Length(5), &[b"he", b"llo"]),
-        Ok((b"hello".to_vec(), true))
-    );
+    assert_eq!(read(Framing::Length(5), &[b"he", b"llo"]), Ok((b"hello".to_vec(), true)));
     let mut bytes = *b"helloGET";
-    let taken = BodyReader::new(Framing::Length(5))
-        .read(&mut bytes)
-        .unwrap();
-    assert_eq!(
-        taken,
-        Taken {
-            data: 0..5,
-            used: 5,
-            last: true
-        }
-    );
+    let taken = BodyReader::new(Framing::Length(5)).read(&mut bytes).unwrap();
+    assert_eq!(taken, Taken { data: 0..5, used: 5, last: true });
     assert!(BodyReader::new(Framing::Length(0)).is_done());
     assert!(BodyReader::new(Framing::Empty).is_done());
 }
@@ -60,43 +45,16 @@ fn chunks_are_joined_in_place() {
 #[test]
 fn good_chunks() {
     assert_eq!(chunked("0\r\n\r\n"), Ok((String::new(), true)));
-    assert_eq!(
-        chunked("000a\r\n0123456789\r\n0\r\n\r\n"),
-        Ok(("0123456789".into(), true))
-    );
-    assert_eq!(
-        chunked("A;name=\"v;\"\r\n0123456789\r\n00;a\r\n\r\n"),
-        Ok(("0123456789".into(), true))
-    );
+    assert_eq!(chunked("000a\r\n0123456789\r\n0\r\n\r\n"), Ok(("0123456789".into(), true)));
+    assert_eq!(chunked("A;name=\"v;\"\r\n0123456789\r\n00;a\r\n\r\n"), Ok(("0123456789".into(), true)));
     assert_eq!(chunked("5\r\nhel"), Ok(("hel".into(), false)));
-    assert_eq!(
-        chunked("ffffffffffffffff\r\nhel"),
-        Ok(("hel".into(), false))
-    );
+    assert_eq!(chunked("ffffffffffffffff\r\nhel"), Ok(("hel".into(), false)));
 }
 
 #[test]
 fn bad_chunks() {
-    for size in [
-        "0x5",
-        "+5",
-        " 5",
-        "-5",
-        "",
-        "5 ",
-        "5\t",
-        "5 ;x",
-        "00000000000000005",
-        "g",
-        ";x",
-        "5_0",
-        "5.",
-    ] {
-        assert_eq!(
-            chunked(&format!("{size}\r\nhello\r\n0\r\n\r\n")),
-            Err(Rule::BadChunkSize),
-            "{size:?}"
-        );
+    for size in ["0x5", "+5", " 5", "-5", "", "5 ", "5\t", "5 ;x", "00000000000000005", "g", ";x", "5_0", "5."] {
+        assert_eq!(chunked(&format!("{size}\r\nhello\r\n0\r\n\r\n")), Err(Rule::BadChunkSize), "{size:?}");
     }
     for (text, rule) in [
         ("5\nhello\r\n0\r\n\r\n", Rule::BareLf),
@@ -129,45 +87,27 @@ fn chunk_limits() {
     assert!(chunked(&line(254)).is_ok());
     assert_eq!(chunked(&line(255)), Err(Rule::ChunkLineTooLong));
     assert!(chunked(&line(203).repeat(20)).is_ok());
-    assert_eq!(
-        chunked(&line(204).repeat(20)),
-        Err(Rule::ChunkExtensionsTooLarge)
-    );
+    assert_eq!(chunked(&line(204).repeat(20)), Err(Rule::ChunkExtensionsTooLarge));
 }
 
 fn trailers(text: &str) -> Result<Option<String>, Rule> {
     let mut reader = BodyReader::new(Framing::Chunked);
-    let taken = reader
-        .read(&mut text.as_bytes().to_vec())
-        .map_err(|fault| fault.kind())?;
+    let taken = reader.read(&mut text.as_bytes().to_vec()).map_err(|fault| fault.kind())?;
     assert!(taken.last);
-    Ok(reader
-        .trailers()
-        .map(|lines| String::from_utf8(lines).unwrap()))
+    Ok(reader.trailers().map(|lines| String::from_utf8(lines).unwrap()))
 }
 
 #[test]
 fn trailers_are_checked_and_sifted() {
     assert_eq!(trailers("0\r\n\r\n"), Ok(None));
     assert_eq!(
-        trailers(
-            "0\r\nContent-Length: 5\r\nHost: b\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: x\r\n\r\n"
-        ),
+        trailers("0\r\nContent-Length: 5\r\nHost: b\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: x\r\n\r\n"),
         Ok(None)
     );
-    assert_eq!(
-        trailers("0\r\nX-Sum:1 \t\r\nHost: b\r\nY:\r\n\r\n"),
-        Ok(Some("X-Sum: 1\r\nY: \r\n".into()))
-    );
+    assert_eq!(trailers("0\r\nX-Sum:1 \t\r\nHost: b\r\nY:\r\n\r\n"), Ok(Some("X-Sum: 1\r\nY: \r\n".into())));
     assert!(trailers(&format!("0\r\n{}\r\n", "a: b\r\n".repeat(32))).is_ok());
-    assert_eq!(
-        trailers(&format!("0\r\n{}\r\n", "a: b\r\n".repeat(33))),
-        Err(Rule::TooManyTrailers)
-    );
-    assert_eq!(
-        trailers(&format!("0\r\na: {}\r\n\r\n", "b".repeat(8 << 10))),
-        Err(Rule::TrailersTooLarge)
-    );
+    assert_eq!(trailers(&format!("0\r\n{}\r\n", "a: b\r\n".repeat(33))), Err(Rule::TooManyTrailers));
+    assert_eq!(trailers(&format!("0\r\na: {}\r\n\r\n", "b".repeat(8 << 10))), Err(Rule::TrailersTooLarge));
 }
 
 #[test]
@@ -178,10 +118,7 @@ fn the_end_of_the_stream_ends_only_a_body_until_close() {
     assert!(reader.end_of_input().is_ok() && reader.is_done());
     for framing in [Framing::Length(1), Framing::Chunked] {
         let fault = BodyReader::of_response(framing).end_of_input().unwrap_err();
-        assert_eq!(
-            (fault.kind(), fault.blame(), fault.status()),
-            (Rule::IncompleteBody, Blame::Backend, 502)
-        );
+        assert_eq!((fault.kind(), fault.blame(), fault.status()), (Rule::IncompleteBody, Blame::Backend, 502));
     }
     assert!(BodyReader::new(Framing::Empty).end_of_input().is_ok());
 }

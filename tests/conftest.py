@@ -1,0 +1,66 @@
+"""What the end-to-end tests have in common: things that are started on demand and ended whatever happens."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.apps import App
+from e2e.balancer import Balancer, Config
+from e2e.origin import Origin, Script, plain
+
+Serve = Callable[..., Balancer]
+Origins = Callable[..., list[Origin]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts pylb with a configuration and returns it once it listens; further arguments as for `Balancer`."""
+    with ExitStack() as stack:
+        folders = iter(range(100))
+
+        def start(config: Config | str, *, ready: bool = True, **how: Any) -> Balancer:
+            folder = tmp_path / f"pylb-{next(folders)}"
+            folder.mkdir()
+            balancer = Balancer(folder, config, **how)
+            stack.callback(balancer.end)
+            return balancer.wait_until_ready() if ready else balancer
+
+        yield start
+
+
+@pytest.fixture
+def origin() -> Iterator[Callable[..., Origin]]:
+    """Starts a backend that follows a script."""
+    with ExitStack() as stack:
+
+        def start(script: Script = plain, **how: Any) -> Origin:
+            return stack.enter_context(Origin(script, **how))
+
+        yield start
+
+
+@pytest.fixture
+def origins(origin: Callable[..., Origin]) -> Origins:
+    """Starts several backends, named a, b, c, ..."""
+
+    def start(count: int, script: Script = plain) -> list[Origin]:
+        return [origin(script, name=chr(ord("a") + number)) for number in range(count)]
+
+    return start
+
+
+@pytest.fixture
+def apps(tmp_path: Path) -> Iterator[Callable[[str, int], list[App]]]:
+    """Starts real servers of a kind, and kills what is left of them."""
+    with ExitStack() as stack:
+
+        def start(kind: str, count: int) -> list[App]:
+            started = [App(kind, tmp_path) for _ in range(count)]
+            for app in started:
+                stack.callback(app.kill)
+            return [app.wait_until_ready() for app in started]
+
+        yield start

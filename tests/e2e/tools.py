@@ -1,0 +1,36 @@
+"""Programs and packages that a test needs and a machine may lack.
+
+A test without its tool is skipped and says which package brings it. Where PYLB_NO_SKIP=1 is set, as in .ci/run,
+it fails instead: there, a skipped test would be a hole nobody sees.
+"""
+
+import importlib.util
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+_DEBIAN = {"wrk": "wrk", "h2load": "nghttp2-client", "curl": "curl", "strace": "strace", "openssl": "openssl"}
+
+
+def tool(name: str) -> str:
+    """The path of a program; skips the test if there is none."""
+    path = shutil.which(name)
+    if path is None:
+        skip(f"{name} is missing; Debian's package {_DEBIAN.get(name, name)} brings it")
+    return path
+
+
+def module(name: str) -> str:
+    """The name of an importable module; skips the test if there is none."""
+    if importlib.util.find_spec(name) is None:
+        skip(f"{name} is missing; pip install '.[test]' brings it")
+    return name
+
+
+def skip(reason: str) -> NoReturn:
+    """Skips, or fails where nothing may be skipped."""
+    if os.environ.get("PYLB_NO_SKIP") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
