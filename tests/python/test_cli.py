@@ -263,6 +263,6 @@ def test_the_overview_is_a_table_for_people() -> None:
         "pool shop (round_robin)",
         "  backend       state    weight  in flight  requests  failures  latency  last check            why",
         "  a:1           up            1          2       100         0   12.3ms  200 in 1.2ms, 3s ago",
-        "  b:1 (backup)  ejected      10          0         0         0        -  -                    "
+        "  b:1 (backup)  ejected      10          0         0         0        -  -                   "
         "  connection refused, back in 8s",
     ]

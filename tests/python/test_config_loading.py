@@ -165,7 +165,7 @@ def test_places_of_the_draft_are_places_of_the_file() -> None:
     assert str(config.locate(("pools", "web", "backends", 0, "weight"))) == "pylb.yaml:4:20"
     assert str(config.locate(("max_clients",))) == "pylb.yaml:1:1"
     (mistake,) = config.explain([(("pools", "web", "balance"), "what the core says")])
-    assert str(mistake) == "pylb.yaml:4:3: what the core says"
+    assert str(mistake) == "pylb.yaml:4:3: `balance`: what the core says"
 
 
 def test_max_clients_follow_the_descriptor_limit_unless_written() -> None:

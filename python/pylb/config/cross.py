@@ -7,9 +7,10 @@ Warnings need a valid model.
 """
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
-from pylb.config.explain import suggest
+from pylb.config.explain import last_key, suggest
 from pylb.config.model import Match, Settings
 from pylb.config.tree import Tree
 from pylb.errors import Mistake, Path
@@ -28,14 +29,15 @@ def warnings(settings: Settings, tree: Tree) -> list[Mistake]:
 
 def covers(first: Match, second: Match) -> bool:
     """Whether every request that `second` takes is taken by `first`."""
-    return _host_covers(first.host, second.host) and _path_covers(first.path, second.path)
+    return first.host in _wider_hosts(second.host) and first.path in _wider_paths(second.path)
 
 
 def _empty(value: object, path: Path, tree: Tree) -> Iterator[Mistake]:
     """Nothing never means "none" here: `health:` with its value forgotten must not turn a check off."""
     if value is None:
-        key = next((part for part in reversed(path) if isinstance(part, str)), "")
-        yield Mistake(tree.locate_key(path), path, f"`{key}` is empty", "write a value, or remove it")
+        yield Mistake(
+            tree.locate_key(path), path, f"`{last_key(path)}` is empty", "write a value, or remove it"
+        )
     if isinstance(value, dict | list):
         entries: list[tuple[Any, Any]] = list(value.items() if isinstance(value, dict) else enumerate(value))
         for part, inner in entries:
@@ -117,37 +119,34 @@ def _unused_pools(settings: Settings, tree: Tree) -> Iterator[Mistake]:
 
 
 def _unreachable(settings: Settings, tree: Tree) -> Iterator[Mistake]:
+    """Looks up the few matches that could cover a route, so that 10,000 routes cost 10,000 look-ups and not
+    their square."""
     for name, listener in settings.listeners.items():
-        seen: dict[str | None, list[int]] = {}
-        for at, route in enumerate(listener.routes):
-            earlier = [i for host in _wider_hosts(route.match.host) for i in seen.get(host, ())]
-            cover = next((i for i in sorted(earlier) if covers(listener.routes[i].match, route.match)), None)
-            if cover is not None:
+        first: dict[tuple[str | None, str | None], int] = {}
+        for at, match in enumerate(route.match for route in listener.routes):
+            wider = product(_wider_hosts(match.host), _wider_paths(match.path))
+            covering = [first[one] for one in wider if one in first]
+            if covering:
                 path: Path = ("listeners", name, "routes", at)
-                where = tree.locate(("listeners", name, "routes", cover))
+                where = tree.locate(("listeners", name, "routes", min(covering)))
                 message = f"this route never matches: the one at {where} takes all its requests"
                 yield Mistake(tree.locate(path), path, message, "move it up, or remove it")
-            seen.setdefault(route.match.host, []).append(at)
+            first.setdefault((match.host, match.path), at)
 
 
 def _wider_hosts(host: str | None) -> list[str | None]:
-    """The values of `host` that may cover this one: itself, the wildcards above it, and none."""
+    """The values of `host` that cover this one: none, itself, and the wildcards above it."""
     if host is None:
         return [None]
     labels = host.removeprefix("*.").split(".")
-    return [host, *(f"*.{'.'.join(labels[at:])}" for at in range(len(labels))), None]
+    return [None, host, *(f"*.{'.'.join(labels[at:])}" for at in range(1, len(labels)))]
 
 
-def _host_covers(first: str | None, second: str | None) -> bool:
-    if first is None or first == second:
-        return True
-    return second is not None and first.startswith("*.") and second.endswith(first[1:])
-
-
-def _path_covers(first: str | None, second: str | None) -> bool:
-    if first is None or first == second:
-        return True
-    return second is not None and first.endswith("/") and (second.startswith(first) or second == first[:-1])
+def _wider_paths(path: str | None) -> list[str | None]:
+    """The values of `path` that cover this one: none, itself, and the prefixes at a slash."""
+    if path is None:
+        return [None]
+    return [None, path, *(path[: at + 1] for at, sign in enumerate(path) if sign == "/"), f"{path}/"]
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -114,14 +114,25 @@ def _mistake(spot: _Spot, error: ErrorDetails, tree: Tree) -> Mistake:
     if kind == "extra_forbidden":
         message, hint = _unknown(spot)
         return Mistake(tree.locate_key(spot.path), spot.path, message, hint)
-    key = next((part for part in reversed(spot.path) if isinstance(part, str)), "")
+    key = last_key(spot.path)
     if kind == "missing":
         where = dotted(spot.path[:-1])
         message = f"`{key}` is missing" + (f" in {where}" if where else "")
         return Mistake(tree.locate_key(spot.path[:-1]), spot.path, message, _write(key, spot.field))
     message, hint = _value(error, spot)
     place = tree.locate_key(spot.path) if spot.is_key else tree.locate(spot.path)
-    return Mistake(place, spot.path, f"`{key}`: {message}" if key and not spot.is_key else message, hint)
+    return Mistake(place, spot.path, message if spot.is_key else named(spot.path, message), hint)
+
+
+def named(path: Path, message: str) -> str:
+    """A message about a value, with the key that it belongs to in front."""
+    key = last_key(path)
+    return f"`{key}`: {message}" if key else message
+
+
+def last_key(path: Path) -> str:
+    """`("pools", "web", "backends", 0)` -> `backends`."""
+    return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
 def _unknown(spot: _Spot) -> tuple[str, str]:

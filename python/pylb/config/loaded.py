@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pylb.config import cross
 from pylb.config.draft import Resolve, carried_clients, draft, resolve
-from pylb.config.explain import explain
+from pylb.config.explain import explain, named
 from pylb.config.model import Settings
 from pylb.config.read import decode, read
 from pylb.config.tree import Tree
@@ -57,7 +57,8 @@ class Config:
 
     def explain(self, errors: Sequence[tuple[Path, str]]) -> list[Mistake]:
         """The core's errors, at their places in the file."""
-        return in_order([Mistake(self.locate(path), path, message) for path, message in errors], self.files)
+        mistakes = [Mistake(self.locate(path), path, named(path, message)) for path, message in errors]
+        return in_order(mistakes, self.files)
 
 
 def load(path: FilePath, *, environ: Mapping[str, str]) -> Config:

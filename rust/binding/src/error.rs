@@ -4,8 +4,7 @@
 //! The exceptions carry what the user needs as attributes (a path that Python turns into file and line, the address
 //! as it was written), because a text is the wrong thing to take apart.
 
-use engine::ApplyError;
-use plan::{PlanError, Segment};
+use engine::{ApplyError, PlanError, Segment};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};

@@ -16,11 +16,14 @@ use crate::observe::log::Record;
 use crate::reply::Answer;
 use crate::request_id::RequestId;
 use crate::socket::Socket;
-use crate::worker::Worker;
+use crate::worker::{ExchangeBox, Worker};
 
 /// How long a closing connection is read from, so that what the client still sends does not make the kernel
 /// reset the connection before the client has read its answer (RFC 9112, 9.6).
 const LINGER_MS: u32 = 1_000;
+
+/// How long a connection without a request is waited for when no more are accepted.
+const LAST_CALL_MS: u32 = 1_000;
 
 /// Who is connected, and where they came in.
 pub(crate) struct Client {
@@ -81,19 +84,19 @@ impl Client {
         seat: Seat,
         served: u32,
         waiting: &mut Waiting,
-    ) -> Poll<Result<Option<Box<Option<Exchange>>>, Failure>> {
+    ) -> Poll<Result<Option<ExchangeBox>, Failure>> {
         let clock = &self.worker.clock;
         let Some(held) = self.worker.held(self.door) else {
             return Poll::Ready(Ok(None));
         };
-        let Some((_, listener)) = held.listener(self.door) else {
+        let Some((index, listener)) = held.listener(self.door) else {
             return Poll::Ready(Ok(None));
         };
         let polled = down.poll_request(cx, &mut self.worker.buffers.borrow_mut(), &listener.rules);
         let now = match polled {
             Poll::Ready(Ok(Some(head))) => {
                 let mut exchange = self.worker.exchange_box();
-                *exchange = Some(Exchange::new(self, held, head, seat, served + 1));
+                *exchange = Some(Exchange::new(self, held, index, head, seat, served + 1));
                 return Poll::Ready(Ok(Some(exchange)));
             }
             Poll::Ready(Ok(None)) | Poll::Ready(Err(Failure::ClientGone)) => {
@@ -102,6 +105,7 @@ impl Client {
             Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
             Poll::Pending if down.has_ahead() => Waiting::Rest,
             Poll::Pending if served > 0 => Waiting::Next,
+            Poll::Pending if self.worker.is_closing(self.door) => Waiting::Last,
             Poll::Pending => Waiting::First,
         };
         if now == Waiting::Next && self.worker.is_closing(self.door) {
@@ -110,7 +114,7 @@ impl Client {
         if now != *waiting {
             // The head's time runs from the connection's start, or from its first byte on a kept one.
             if !(now == Waiting::Rest && *waiting == Waiting::First) {
-                clock.expire_in(seat, if now == Waiting::Next { listener.keepalive_ms } else { listener.head_ms });
+                clock.expire_in(seat, now.patience(listener));
             }
             clock.set_idle(seat, now != Waiting::Rest);
             *waiting = now;
@@ -194,10 +198,23 @@ enum Waiting {
     Nothing,
     /// The first byte on a new connection.
     First,
+    /// The first byte on a new connection that came just before accepting ended.
+    Last,
     /// The first byte of a further request.
     Next,
     /// The rest of a head.
     Rest,
+}
+
+impl Waiting {
+    /// Milliseconds.
+    fn patience(self, listener: &plan::Listener) -> u32 {
+        match self {
+            Waiting::Next => listener.keepalive_ms,
+            Waiting::Last => LAST_CALL_MS,
+            Waiting::Nothing | Waiting::First | Waiting::Rest => listener.head_ms,
+        }
+    }
 }
 
 impl Presence {

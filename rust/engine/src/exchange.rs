@@ -128,9 +128,10 @@ struct Story {
 }
 
 impl Exchange {
-    pub(crate) fn new(client: &Client, held: Held, head: Head, seat: Seat, served: u32) -> Self {
+    /// `index` is the listener's position in the plan that is held; `served` counts this request.
+    pub(crate) fn new(client: &Client, held: Held, index: u32, head: Head, seat: Seat, served: u32) -> Self {
         let worker = &client.worker;
-        let (index, listener) = held.listener(client.door).map_or((0, &held.plan.listeners[0]), |found| found);
+        let listener = &held.plan.listeners[index as usize];
         let trusted = wire::forwarded::is_trusted(client.peer, &listener.trusted);
         let address =
             if trusted { wire::forwarded::client(client.peer, &listener.trusted, &head) } else { client.peer };
@@ -225,6 +226,9 @@ impl Exchange {
 
     /// Takes an idle connection to the picked backend; false if there is none that is safe enough.
     fn reuse(&mut self, worker: &Worker) -> bool {
+        if self.closed_before {
+            return false; // a connection just closed on this request: no second gamble
+        }
         let replayable = self.head().is_idempotent() && matches!(self.head().framing(), wire::Framing::Empty);
         let backend = self.pick().live();
         let mut stale = 0;

@@ -52,9 +52,12 @@ pub(crate) struct Worker {
     retired: RefCell<Vec<(u32, Held)>>,
     draining: Cell<bool>,
     dice: RefCell<fastrand::Rng>,
-    exchanges: RefCell<Vec<Box<Option<Exchange>>>>,
+    exchanges: RefCell<Vec<ExchangeBox>>,
     ticks: Cell<u32>,
 }
+
+/// Room for an exchange, empty while it is on the free list.
+pub(crate) type ExchangeBox = Box<Option<Exchange>>;
 
 /// What outlives a restart of the worker's root.
 struct Kept {
@@ -161,11 +164,11 @@ impl Worker {
     }
 
     /// A box for an exchange, from the free list when there is one.
-    pub(crate) fn exchange_box(&self) -> Box<Option<Exchange>> {
+    pub(crate) fn exchange_box(&self) -> ExchangeBox {
         self.exchanges.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn keep_exchange_box(&self, spare: Box<Option<Exchange>>) {
+    pub(crate) fn keep_exchange_box(&self, spare: ExchangeBox) {
         let mut exchanges = self.exchanges.borrow_mut();
         if exchanges.len() < SPARE_EXCHANGES {
             exchanges.push(spare);

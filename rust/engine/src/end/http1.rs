@@ -325,7 +325,7 @@ impl Conn {
         pages: &mut Pages,
         cut: Failure,
         parse: impl Fn(&[u8], &mut usize, &mut Pages) -> Parsed,
-    ) -> Poll<Result<Option<(Head, Range<usize>)>, Failure>> {
+    ) -> Poll<Result<Option<Found>, Failure>> {
         loop {
             let mut scanned = self.scanned as usize;
             if !self.ahead.is_empty() {
@@ -473,6 +473,9 @@ impl Writing {
         }
     }
 }
+
+/// A head at the front of the stream, and where in the receive buffer the bytes behind it lie.
+type Found = (Head, Range<usize>);
 
 /// What follows the data of a part on the wire.
 enum Tail {

@@ -70,7 +70,7 @@ fn process(shared: &Shared, text: &mut Text) {
 }
 
 fn routes(running: &Running, text: &mut Text) {
-    let each = |visit: &mut dyn FnMut(&[(&str, &str)], &Total)| {
+    let each = |visit: Visitor<'_>| {
         for (index, listener) in running.plan.listeners.iter().enumerate() {
             let meters = running.meters(index as u32);
             visit(&[("listener", &listener.name), ("route", "")], &meters.unrouted.total());
@@ -84,7 +84,7 @@ fn routes(running: &Running, text: &mut Text) {
 }
 
 fn backends(running: &Running, now: Tick, text: &mut Text) {
-    let each = |visit: &mut dyn FnMut(&[(&str, &str)], &Total)| {
+    let each = |visit: Visitor<'_>| {
         for (index, pool) in running.plan.pools.iter().enumerate() {
             for (slot, backend) in pool.pool.backends().iter().enumerate() {
                 let labels = [("pool", &*pool.name), ("backend", &*backend.name)];
@@ -114,7 +114,10 @@ fn backends(running: &Running, now: Tick, text: &mut Text) {
     });
 }
 
-type Visit<'a> = &'a dyn Fn(&mut dyn FnMut(&[(&str, &str)], &Total));
+/// Called with the labels and the numbers of one route or backend.
+type Visitor<'a> = &'a mut dyn FnMut(&[(&str, &str)], &Total);
+/// Calls its visitor for each of them.
+type Visit<'a> = &'a dyn Fn(Visitor<'_>);
 
 /// The text under construction.
 struct Text(String);
