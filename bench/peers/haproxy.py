@@ -25,7 +25,7 @@ def _configure(program: str, setting: Setting) -> Start:
     config = f"""
 global
   nbthread 1
-  maxconn 8000
+  maxconn 6000
   {"log stdout format raw local0 info" if log else ""}
 defaults
   mode http

@@ -2,7 +2,7 @@
 
 A log buffer, as its documentation advises for busy servers. Answers never go to a temporary file: a client
 slower than the backend would otherwise send nginx to the disk, which no careful operator of a fast network
-allows.
+allows. Larger buffers than the default serve large answers with fewer calls; small answers do not pay for them.
 """
 
 import shutil
@@ -46,6 +46,8 @@ http {{
       proxy_pass http://origin;
       proxy_http_version 1.1;
       proxy_max_temp_file_size 0;
+      proxy_buffers 8 64k;
+      proxy_busy_buffers_size 128k;
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $remote_addr;

@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import trio
 
-from pylb.config import Config, ConfigInvalid, Demo, File, Flags, Source, from_mapping
+from pylb.config import Config, ConfigInvalid, File, Source, from_mapping
 from pylb.config.publish import Outcome, Published, Publisher, Refused
 from pylb.core import Core, Fact, Feed, cores, versions
 from pylb.errors import PylbError
@@ -144,13 +144,13 @@ class Given:
 
 def as_source(config: Configuration) -> Source:
     """Where a configuration comes from; raises ConfigInvalid for a mapping with mistakes."""
-    if isinstance(config, File | Flags | Demo):
-        return config
+    if isinstance(config, Config):
+        return Given(config)
+    if isinstance(config, Mapping):
+        return Given(from_mapping(config, directory=Path.cwd()))
     if isinstance(config, str | os.PathLike):
         return File(Path(config), os.environ)
-    if isinstance(config, Mapping):
-        config = from_mapping(config, directory=Path.cwd())
-    return cast("Source", Given(config) if isinstance(config, Config) else config)
+    return config
 
 
 def told(outcome: Outcome) -> Fact:

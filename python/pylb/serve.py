@@ -44,9 +44,11 @@ def serve(source: Source, *, watch: bool = False, admin: str | None = None) -> i
 async def _serve(source: Source, watch: bool, admin: str | None) -> None:
     with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
+            introduction = ""
             if isinstance(source, Demo):
-                source = await nursery.start(demo.origins)
+                source, introduction = await nursery.start(demo.origins)
             async with running(source) as balancer:
+                sys.stderr.write(introduction)
                 service = Service(balancer, nursery)
                 messages.configure(balancer.config.model.log)
                 nursery.start_soon(messages.Messages(service.heard).write, balancer.facts())
@@ -69,6 +71,7 @@ class Service:
     stopping: trio.Event = field(default_factory=trio.Event)
 
     def ready(self) -> None:
+        """Says what runs and where."""
         for line in greeting(self.balancer):
             messages.logger.info("%s", line)
         self.notify.ready("serving")

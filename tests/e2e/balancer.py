@@ -23,6 +23,7 @@ from .ports import free_port
 from .talk import Address, Talk
 
 Config = Mapping[str, Any]
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Balancer:
@@ -59,9 +60,9 @@ class Balancer:
 
     def write(self, config: Config | str) -> None:
         """Writes the file anew; whether pylb reads it is another matter."""
-        text = config if isinstance(config, str) else yaml.safe_dump(dict(config), sort_keys=False)
+        text = config if isinstance(config, str) else yaml.dump(dict(config), Dumper=_Dumper, sort_keys=False)
         self.file.write_text(text)
-        self._config = yaml.safe_load(text)
+        self._config = yaml.safe_load(text) if isinstance(config, str) else config
 
     def address(self, listener: str = "web") -> Address:
         """Where a listener of the configuration can be reached."""

@@ -54,7 +54,7 @@ TREES = st.recursive(
 FILES = st.fixed_dictionaries({}, optional={key: TREES for key in Settings.model_fields if key != "include"})
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(data=FILES)
 def test_any_tree_of_known_keys_loads_or_is_refused_with_places(data: dict[str, object]) -> None:
     text = yaml.safe_dump(data)
@@ -73,12 +73,14 @@ def mistakes_of(text: str) -> list[Mistake]:
     return []
 
 
+@settings(deadline=None)
 @given(text=st.text())
 def test_any_text_loads_or_is_refused(text: str) -> None:
     with pytest.raises(ConfigInvalid):
         parse(text, file=MAIN, environ={})
 
 
+@settings(deadline=None)
 @given(text=st.text(alphabet="{}[]:,- \n&*!|>'\"#a1$", max_size=60))
 def test_text_of_yaml_signs_loads_or_is_refused(text: str) -> None:
     with pytest.raises(ConfigInvalid):
@@ -207,6 +209,7 @@ def takes(match: Match, host: str, path: str) -> bool:
     return match.host in (None, host, *above) and match.path in (None, path, *prefixes)
 
 
+@settings(deadline=None)
 @given(first=MATCHES, second=MATCHES)
 def test_a_route_is_called_unreachable_only_if_it_is(first: Match, second: Match) -> None:
     hosts = ["a.test", "b.a.test", "c.b.a.test", "x.a.test", "x.b.a.test", "x.test", "other.example"]

@@ -112,7 +112,8 @@ async def test_what_the_core_refuses_is_told_at_its_place(setup: Setup) -> None:
     setup.engine.refuse = plan_invalid((("pools", "web", "backends", 0, "address"), "the core says no"))
     outcome = await setup.publisher.publish()
     assert isinstance(outcome, Refused)
-    assert [str(mistake) for mistake in outcome.mistakes] == [f"{setup.file}:4:20: `address`: the core says no"]
+    (mistake,) = outcome.mistakes
+    assert str(mistake) == f"{setup.file}:4:20: `address`: the core says no"
     assert setup.publisher.config is None
 
 

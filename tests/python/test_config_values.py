@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from pylb.config import scalar, text
+from pylb.config import address, scalar, text
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
@@ -23,11 +23,13 @@ def hint(kind: Any, value: object) -> str:
     return str(error["ctx"]["hint"])
 
 
+@settings(deadline=None)
 @given(number=st.integers(1, 1000), unit=st.sampled_from(sorted(UNITS)))
 def test_a_duration_is_its_number_times_its_unit(number: int, unit: str) -> None:
     assert read(scalar.Duration, f"{number}{unit}") == pytest.approx(number * UNITS[unit])
 
 
+@settings(deadline=None)
 @given(number=st.integers(1, 10**9))
 def test_a_duration_without_unit_is_told_how_to_write_itself(number: int) -> None:
     written = hint(scalar.Duration, number).removeprefix("write ").split(" or ")[0]
@@ -35,11 +37,12 @@ def test_a_duration_without_unit_is_told_how_to_write_itself(number: int) -> Non
     assert float(written[:-1]) == pytest.approx(number)
 
 
+@settings(deadline=None)
 @given(value=st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.lists(st.text())))
 @pytest.mark.parametrize(
     "kind",
     [scalar.Duration, scalar.Size, scalar.Share, scalar.Switch, scalar.Whole, scalar.Auto, scalar.OffOrSize,
-     scalar.LearnedOrDuration, text.Bind, text.Address, text.Network, text.StatusRange, text.Port],
+     scalar.LearnedOrDuration, address.Bind, address.Address, address.Network, address.Port, text.StatusRange],
 )  # fmt: skip
 def test_any_value_is_read_or_refused_in_our_own_words(kind: Any, value: object) -> None:
     try:
@@ -65,14 +68,14 @@ def test_sizes(written: str, size: int) -> None:
         (scalar.Share, 50, "write 50%"),
         (scalar.Switch, "yes", "write true"),
         (scalar.Switch, "off", "write false"),
-        (text.Network, "10.1.2.3/8", "write 10.0.0.0/8"),
+        (address.Network, "10.1.2.3/8", "write 10.0.0.0/8"),
         (text.Host, "Shop.Example:80", "write shop.example"),
         (text.UrlPath, "api/", "write /api/"),
-        (text.Bind, 8080, 'write ":8080"'),
-        (text.Bind, "localhost:80", "write 127.0.0.1:80"),
-        (text.Bind, "::1:80", 'write "[::1]:80"'),
-        (text.Address, "http://app.test/x", "write app.test:80"),
-        (text.Address, "https://app.test", "write app.test:443"),
+        (address.Bind, 8080, 'write ":8080"'),
+        (address.Bind, "localhost:80", "write 127.0.0.1:80"),
+        (address.Bind, "::1:80", 'write "[::1]:80"'),
+        (address.Address, "http://app.test/x", "write app.test:80"),
+        (address.Address, "https://app.test", "write app.test:443"),
         (text.StatusRange, "399-200", "write 200-399"),
     ],
 )
@@ -87,12 +90,12 @@ def test_the_hint_says_what_to_type(kind: Any, written: object, instead: str) ->
         (scalar.Size, 65536),
         (scalar.Share, 50),
         (scalar.Switch, "yes"),
-        (text.Network, "10.1.2.3/8"),
+        (address.Network, "10.1.2.3/8"),
         (text.Host, "Shop.Example:80"),
         (text.UrlPath, "api/"),
-        (text.Bind, "localhost:80"),
-        (text.Bind, "::1:80"),
-        (text.Address, "http://app.test/x"),
+        (address.Bind, "localhost:80"),
+        (address.Bind, "::1:80"),
+        (address.Address, "http://app.test/x"),
         (text.StatusRange, "399-200"),
     ],
 )
@@ -103,8 +106,8 @@ def test_what_the_hint_says_is_accepted(kind: Any, written: object) -> None:
 
 def test_paths_are_taken_from_the_directory_of_the_file() -> None:
     assert read(text.FilePath, "a/b") == "/etc/pylb/a/b"
-    assert read(text.Bind, "unix:run.sock") == "unix:/etc/pylb/run.sock"
-    assert read(text.Bind, "unix:/run/x.sock") == "unix:/run/x.sock"
+    assert read(address.Bind, "unix:run.sock") == "unix:/etc/pylb/run.sock"
+    assert read(address.Bind, "unix:/run/x.sock") == "unix:/run/x.sock"
 
 
 def test_a_range_of_statuses_holds_both_its_ends() -> None:

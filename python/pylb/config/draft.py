@@ -9,8 +9,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from pylb.config.address import host_port
 from pylb.config.model import Backend, Listener, Pool, Route, Settings
-from pylb.config.text import host_port, is_ip
+from pylb.config.text import ip
 from pylb.errors import Path
 
 SPARE_DESCRIPTORS = 64
@@ -65,7 +66,7 @@ class _Names:
         if written.startswith("unix:"):
             return written
         host, port = host_port(written)
-        if not is_ip(host):
+        if ip(host) is None:
             host = self._lookup(host, path)
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from pylb.config import shorthand
+from pylb.config.address import Address, AdminBind, Bind, Network, Port
 from pylb.config.scalar import (
     Auto,
     Duration,
@@ -28,15 +29,10 @@ from pylb.config.scalar import (
 )
 from pylb.config.shorthand import BalanceText, MessagesSink, Sink
 from pylb.config.text import (
-    Address,
-    AdminBind,
-    Bind,
     FieldValue,
     FilePath,
     Host,
     Name,
-    Network,
-    Port,
     RequestPath,
     StatusRange,
     Token,

@@ -14,7 +14,7 @@ from typing import Protocol
 import trio
 
 from pylb.core import Fact
-from pylb.health.probe import Answer, Question, Unasked, ask
+from pylb.health.probe import Answer, Question, Unasked
 from pylb.health.threshold import Standing, after
 
 JITTER = 0.1
@@ -62,9 +62,15 @@ class Checker:
     """The tasks, while `run` runs. `tell` gets the facts backend_up, backend_down and check_skipped."""
 
     def __init__(
-        self, core: Core, *, tell: Callable[[Fact], None], dice: random.Random | None = None
+        self,
+        core: Core,
+        *,
+        tell: Callable[[Fact], None],
+        ask: Callable[[Question], Awaitable[Answer]] = ask,
+        dice: random.Random | None = None,
     ) -> None:
         self._core = core
+        self._ask = ask
         self._tell = tell
         self._dice = dice or random.Random()
         self._watched: dict[Key, _Watched] = {}
@@ -107,7 +113,7 @@ class Checker:
             while True:
                 started = trio.current_time()
                 try:
-                    answer = await ask(check.question)
+                    answer = await self._ask(check.question)
                 except Unasked as reason:
                     if not skipped:
                         self._tell(_fact("check_skipped", key, why=str(reason)))

@@ -4,6 +4,7 @@ pub mod body;
 mod collect;
 mod incomplete;
 mod lenient;
+mod meaning;
 pub mod parse;
 mod refusal;
 pub mod render;

@@ -2,20 +2,20 @@
 //!
 //! httparse cuts the lines; it is fast, and lenient where we are not: it takes bare LFs, any number of empty lines and bytes over
 //! 0x7e in a target. So its answer is only a proposal. The one loop in `collect` checks what it skipped while it copies
-//! the spans, and what follows here decides framing, target and host. When httparse refuses, `refusal` looks again, slowly,
+//! the spans, and `meaning` decides framing, target and host. When httparse refuses, `refusal` looks again, slowly,
 //! to name the rule. Nothing is allocated: the list of lines is on the stack, the head goes into a page.
 
 use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::collect::{Facts, collect};
-use super::{incomplete, lenient, refusal};
+use super::collect::collect;
+use super::meaning::Line;
+use super::{incomplete, lenient, meaning, refusal};
 use crate::error::{Blame, Fault, Rule};
-use crate::head::{Framing, Head, Leniency, Method, Version};
+use crate::head::{Head, Method};
 use crate::page::{Page, Pages, Span};
 use crate::rules::Rules;
-use crate::{host, target};
 
 /// Field lines that fit on the stack: the default limit.
 const ON_STACK: usize = 128;
@@ -103,7 +103,7 @@ pub(super) fn request(bytes: &[u8], rules: &Rules, pages: &mut Pages) -> Found {
             // httparse allows nothing but ` HTTP/1.1` and a line end behind the target.
             length: end.saturating_add(9),
             received: Span::new(start, end),
-            version: version(parsed.version),
+            version: meaning::version(parsed.version),
             size: Span::new(0, skipped.saturating_add(used)).end,
         };
         if line.length > rules.limits.request_line {
@@ -112,7 +112,7 @@ pub(super) fn request(bytes: &[u8], rules: &Rules, pages: &mut Pages) -> Found {
         let head = input.get(..used).unwrap_or_default();
         let head = in_page(pages, |page| {
             let facts = collect(page, head, line.length, parsed.headers, rules)?;
-            finish_request(page, &facts, &line, Method::named(method), rules)
+            meaning::of_request(page, &facts, &line, Method::named(method), rules)
         })?;
         Ok(Some((head, skipped.saturating_add(used))))
     })
@@ -137,13 +137,13 @@ fn response(bytes: &[u8], to_head: bool, rules: &Rules, pages: &mut Pages) -> Fo
             length,
             // The reason follows `HTTP/1.1 200 `; where it is missing, the last space may be too.
             received: Span::new(length.min(13), length),
-            version: version(parsed.version),
+            version: meaning::version(parsed.version),
             size: Span::new(0, used).end,
         };
         let status = parsed.code.unwrap_or_default();
         let head = in_page(pages, |page| {
             let facts = collect(page, head, length, parsed.headers, rules)?;
-            finish_response(&facts, &line, status, to_head)
+            meaning::of_response(&facts, &line, status, to_head)
         })?;
         Ok(Some((head, used)))
     })
@@ -173,124 +173,6 @@ fn in_page(pages: &mut Pages, fill: impl FnOnce(&mut Page) -> Result<Head, Rule>
             Err(rule)
         }
     }
-}
-
-/// What the first line says, in both kinds of message.
-struct Line {
-    /// Without its line end.
-    length: usize,
-    received: Span,
-    version: Version,
-    /// Of the whole head.
-    size: u32,
-}
-
-fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) { Version::Http10 } else { Version::Http11 }
-}
-
-fn finish_request(page: &mut Page, facts: &Facts, line: &Line, method: Method, rules: &Rules) -> Result<Head, Rule> {
-    if matches!(method, Method::Connect | Method::Trace) {
-        return Err(Rule::MethodNotAllowed);
-    }
-    if facts.repeats_length && !rules.lenient {
-        return Err(Rule::RepeatedLength);
-    }
-    let framing = match facts.length {
-        _ if facts.chunked(line.version)? => Framing::Chunked,
-        Some(length) => Framing::Length(length),
-        None => Framing::Empty,
-    };
-    let expects = facts.expects.transpose()?.is_some();
-    let target = target::place(page, line.received, method, rules)?;
-    let authority = authority(page, facts, &target, line.version)?;
-    let host = host_of(page, authority)?;
-    Ok(Head {
-        target: target.sent,
-        path: target.path,
-        query: target.query,
-        authority,
-        host,
-        method,
-        // RFC 9110 section 10.1.1: an expectation of HTTP/1.0 is ignored.
-        expects_continue: expects && line.version == Version::Http11,
-        leniency: facts.repeats_length.then_some(Leniency::Lengths),
-        ..blank(facts, line, framing)
-    })
-}
-
-fn finish_response(facts: &Facts, line: &Line, status: u16, to_head: bool) -> Result<Head, Rule> {
-    match status {
-        101 => return Err(Rule::UnrequestedSwitch),
-        100..=599 => {}
-        _ => return Err(Rule::BadStatus),
-    }
-    let chunked = facts.chunked(line.version)?;
-    let bodiless = matches!(status, 100..=199 | 204);
-    let framing = match facts.length {
-        _ if to_head || bodiless || status == 304 => Framing::Empty,
-        _ if chunked => Framing::Chunked,
-        Some(length) => Framing::Length(length),
-        None => Framing::UntilClose,
-    };
-    // Who announces a body where none can be may well send it: what comes after this head cannot be trusted.
-    let announces = chunked || facts.length.is_some_and(|length| length > 0);
-    let ends = framing == Framing::UntilClose || (bodiless && announces);
-    Ok(Head { status, keep_alive: facts.keeps_alive(line.version) && !ends, ..blank(facts, line, framing) })
-}
-
-/// What both kinds of heads have in common; the page comes last.
-fn blank(facts: &Facts, line: &Line, framing: Framing) -> Head {
-    Head {
-        page: Page::none(),
-        framing,
-        length: facts.length,
-        received: line.received,
-        target: Span::default(),
-        path: Span::default(),
-        authority: Span::default(),
-        host: Span::default(),
-        query: u32::MAX,
-        size: line.size,
-        status: 0,
-        method: Method::Other,
-        version: line.version,
-        leniency: None,
-        keep_alive: facts.keeps_alive(line.version),
-        expects_continue: false,
-    }
-}
-
-/// Who is asked: the authority of the target if it has one, which Host must agree with, else Host.
-fn authority(page: &Page, facts: &Facts, target: &target::Target, version: Version) -> Result<Span, Rule> {
-    match (facts.host, target.authority) {
-        (None, _) if version == Version::Http11 => Err(Rule::MissingHost),
-        (None, None) => Ok(Span::default()),
-        (None, Some((authority, _))) => Ok(authority),
-        (Some(host), None) => Ok(host),
-        (Some(host), Some((authority, port))) => {
-            let agree = host::agree(authority.of(&page.bytes), host.of(&page.bytes), port)?;
-            if agree { Ok(authority) } else { Err(Rule::HostMismatch) }
-        }
-    }
-}
-
-/// The host in lower case: a part of the authority, or a copy where that has capitals.
-fn host_of(page: &mut Page, authority: Span) -> Result<Span, Rule> {
-    if authority.is_empty() {
-        return Ok(authority);
-    }
-    let found = host::check(authority.of(&page.bytes))?;
-    let start = authority.start as usize;
-    let host = Span::new(start, start.saturating_add(found.host));
-    if !found.upper {
-        return Ok(host);
-    }
-    let lower = page.append(|bytes| bytes.extend_from_within(host.start as usize..host.end as usize));
-    if let Some(copy) = page.bytes.get_mut(lower.start as usize..) {
-        copy.make_ascii_lowercase();
-    }
-    Ok(lower)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Heads, next to the parser: what the tables of tests/wire cannot see from outside.
 
 use super::*;
+use crate::head::{Framing, Version};
 use crate::rules::Limits;
 
 fn request_of(text: &str) -> Head {

@@ -1,0 +1,218 @@
+"""What happens to a request whose backend fails: who may be asked again, how often, and what the client is told.
+
+A request is repeated only if no backend can have worked on it, or if working on it twice does no harm; the
+ledgers of the origins are the judges.
+"""
+
+import socket
+from collections import Counter
+
+import pytest
+
+from .balancer import site, tcp
+from .load import Load
+from .origin import Ask, tally
+from .patience import until
+from .ports import free_port
+
+NEVER_EJECT = {"passive": {"failures": 1_000_000}}
+
+
+def closes(ask: Ask) -> None:
+    """Takes the whole request and leaves without a word."""
+    ask.read_body()
+    ask.close()
+
+
+def resets(ask: Ask) -> None:
+    """Takes the whole request and dies."""
+    ask.read_body()
+    ask.reset()
+
+
+def refused() -> str:
+    """An address where nobody listens."""
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PATCH"])
+def test_a_refused_connection_is_tried_elsewhere_for_any_method(serve, origin, method):
+    one = origin()
+    dead = refused()
+    balancer = serve(site([dead, one.address], pool=NEVER_EJECT))
+    with balancer.talk() as talk:
+        for number in range(10):
+            body = b"body" if method in ("POST", "PATCH") else b""
+            assert talk.request(method, f"/{number}", body=body).response().status == 200
+    assert one.count(method) == 10
+    tried = [line["attempts"] for line in balancer.access_log(10)]
+    assert [{"backend": dead, "why": "connection refused"}] in tried
+
+
+def test_refused_everywhere(serve):
+    balancer = serve(site([refused(), refused()]))
+    with balancer.talk() as talk:
+        answer = talk.request("POST", body=b"x").response()
+    assert answer.status == 502
+    assert answer.get("proxy-status") == "pylb; error=connection_refused"
+
+
+def test_three_tries_in_all(serve):
+    addresses = [refused() for _ in range(6)]
+    balancer = serve(site(addresses))
+    with balancer.talk() as talk:
+        assert talk.get().status == 502
+    (line,) = balancer.access_log(1)
+    tried = [attempt["backend"] for attempt in line["attempts"]] + [line["backend"]]
+    assert len(tried) == len(set(tried)) == 3
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("fault", [closes, resets])
+def test_closed_before_the_answer_is_repeated_once_if_idempotent(serve, origin, method, fault):
+    bad, good = origin(fault, name="bad"), origin(name="good")
+    balancer = serve(site([bad.address, good.address], pool=NEVER_EJECT))
+    with balancer.talk() as talk:
+        for number in range(6):
+            assert talk.request(method, f"/{number}").response(to=method).status == 200
+    assert good.count() == 6
+    assert bad.count() >= 3
+    assert max(Counter(ask.target for ask in bad.ledger).values()) == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "LOCK"])
+@pytest.mark.parametrize("fault", [closes, resets])
+def test_closed_before_the_answer_is_never_repeated_otherwise(serve, origin, method, fault):
+    both = [origin(fault, name="bad"), origin(name="good")]
+    balancer = serve(site([one.address for one in both], pool=NEVER_EJECT))
+    statuses = Counter()
+    with balancer.talk() as talk:
+        for number in range(6):
+            answer = talk.request(method, f"/{number}", body=b"pay 100").response()
+            statuses[answer.status] += 1
+            if answer.status == 502:
+                assert answer.get("proxy-status") == "pylb; error=http_response_incomplete"
+    assert statuses == {200: 3, 502: 3}
+    executed = Counter(ask.target for one in both for ask in one.ledger)
+    assert set(executed.values()) == {1}, "a request was executed twice"
+
+
+def test_it_is_repeated_once_and_not_twice(serve, origin):
+    bad = [origin(closes) for _ in range(4)]
+    balancer = serve(site([one.address for one in bad], pool=NEVER_EJECT))
+    with balancer.talk() as talk:
+        answer = talk.get()
+    assert (answer.status, answer.get("proxy-status")) == (502, "pylb; error=http_response_incomplete")
+    assert sum(one.count() for one in bad) == 2
+
+
+def test_an_upload_whose_body_has_gone_is_not_repeated(serve, origin):
+    both = [origin(closes), origin(closes)]
+    balancer = serve(site([one.address for one in both], pool=NEVER_EJECT))
+    with balancer.talk() as talk:
+        assert talk.request("PUT", body=b"x" * 100_000).response().status == 502
+    assert sum(one.count() for one in both) == 1
+
+
+def test_after_the_first_byte_of_an_answer_nothing_is_repeated(serve, origin):
+    def begins(ask: Ask) -> None:
+        ask.send("HTTP/1.1 200 OK\r\nConte")
+        ask.close()
+
+    both = [origin(begins), origin(begins)]
+    balancer = serve(site([one.address for one in both], pool=NEVER_EJECT))
+    with balancer.talk() as talk:
+        answer = talk.get()
+    assert (answer.status, answer.get("proxy-status")) == (502, "pylb; error=http_response_incomplete")
+    assert sum(one.count() for one in both) == 1
+
+
+def test_a_malformed_answer_is_not_repeated(serve, origin):
+    both = [origin(lambda ask: ask.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")) for _ in "ab"]
+    balancer = serve(site([one.address for one in both], pool=NEVER_EJECT))
+    with balancer.talk() as talk:
+        answer = talk.get()
+    assert (answer.status, answer.get("proxy-status")) == (502, "pylb; error=http_protocol_error")
+    assert sum(one.count() for one in both) == 1
+
+
+def test_an_idle_connection_that_the_backend_closed_is_not_used(serve, origin):
+    def once(ask: Ask) -> None:
+        ask.read_body()
+        ask.answer()
+        ask.close()
+
+    one = origin(once)
+    balancer = serve(site([one.address]))
+    with balancer.talk() as talk:
+        for _ in range(50):
+            assert talk.request("POST", body=b"x").response().status == 200
+            until("the backend has closed", lambda: one.open_connections() == 0)
+    assert one.count() == 50
+
+
+def test_a_backend_that_closes_on_the_second_request_of_a_connection(serve, origin):
+    """The race between a request and a FIN, provoked every time: idempotent requests never notice."""
+    used = set()
+
+    def second_closes(ask: Ask) -> None:
+        if ask.line in used:
+            ask.close()
+        else:
+            used.add(ask.line)
+            ask.answer()
+
+    both = [origin(second_closes), origin(second_closes)]
+    balancer = serve(site([one.address for one in both], pool=NEVER_EJECT))
+    load = Load(balancer.address(), connections=4, requests=200).run()
+    assert load.all_ok(), load
+
+
+def test_a_connect_timeout(serve, origin):
+    """A listening socket whose queue is full does not answer SYNs."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        place = full.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(place)
+        stuck = f"127.0.0.1:{place[1]}"
+        timeouts = {"timeouts": {"connect": "300ms"}, **NEVER_EJECT}
+        balancer = serve(site([stuck], pool=timeouts))
+        with balancer.talk() as talk:
+            answer = talk.request("POST", body=b"x").response()
+            assert (answer.status, answer.get("proxy-status")) == (504, "pylb; error=connection_timeout")
+            one = origin()
+            config = site([stuck, one.address], pool=timeouts)
+            config["listeners"]["web"]["bind"] = "{}:{}".format(*balancer.address())
+            balancer.load(config)
+            for _ in range(4):
+                assert talk.request("POST", body=b"x").response().status == 200
+        for filler in fillers:
+            filler.close()
+
+
+def test_retries_are_bounded_by_a_budget(serve, origin):
+    """20 % of the requests of the last 10 s plus 10 a second: a dead pool is not hit twice as hard."""
+    bad = [origin(closes) for _ in range(3)]
+    balancer = serve(site([one.address for one in bad], pool=NEVER_EJECT, metrics={"bind": tcp()}))
+    load = Load(balancer.address(), connections=4, requests=600, check=lambda answer: answer.status == 502).run()
+    assert load.all_ok(), load
+    retried = sum(one.count() for one in bad) - 600
+    assert 50 <= retried <= 600 // 5 + 100 + 5
+    found = balancer.metrics()
+    assert found.value("pylb_retries_total", reason="closed") == retried
+    assert found.value("pylb_retries_denied_total") == 600 - retried
+
+
+def test_a_backend_that_comes_back_is_used_again(serve, origin):
+    one, two = origin(name="one"), origin(name="two")
+    balancer = serve(site([one.address, two.address], pool={"passive": {"failures": 3, "eject": "500ms"}}))
+    with balancer.talk() as talk:
+        one.stop()
+        assert {talk.get().body for _ in range(20)} == {b"two"}
+        one.start()
+        until("both are used", lambda: {talk.get().body for _ in range(4)} == {b"one", b"two"})
+    assert tally(one.ledger)["one"] > 0
