@@ -42,7 +42,9 @@ def judge(name: str, result: CellResult, references: list[str]) -> Verdict:
     """Reads the bar of one cell."""
     best = best_reference(result, references)
     if OURS in result.failures or OURS not in result.runs:
-        return Verdict(name, None, result.bar, False, result.failures.get(OURS, "pylb was not measured"))
+        return Verdict(
+            name, None, result.bar, False, _gist(result.failures.get(OURS, "pylb was not measured"))
+        )
     if is_absolute(result):
         value = result.median(OURS)
     elif best is None:
@@ -71,8 +73,13 @@ def table(result: CellResult, references: list[str]) -> list[str]:
             f"{told['p99_us']:8.0f}{told['pss_kib'] / 1024:8.1f}{told['rss_kib'] / 1024:8.1f}"
             f"{result.errors(peer):7}"
         )
-    lines += [f"{peer}: failed, {why}" for peer, why in result.failures.items()]
+    lines += [f"{peer}: failed, {_gist(why)}" for peer, why in result.failures.items()]
     return lines
+
+
+def _gist(failure: str) -> str:
+    """The last line, where programs put the reason; the run has printed all of it."""
+    return failure.splitlines()[-1]
 
 
 def _ratio(result: CellResult, peer: str, other: str | None) -> str:

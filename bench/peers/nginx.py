@@ -2,7 +2,7 @@
 
 A log buffer, as its documentation advises for busy servers. Answers never go to a temporary file: a client
 slower than the backend would otherwise send nginx to the disk, which no careful operator of a fast network
-allows. Larger buffers than the default serve large answers with fewer calls; small answers do not pay for them.
+allows. Larger buffers than the default serve large answers with fewer calls; small ones do not pay for them.
 """
 
 import shutil

@@ -40,7 +40,10 @@ class Start:
 
 @dataclass(frozen=True)
 class Peer:
-    """A proxy. `reference` ones make the bar; one that does not parse cannot set headers or log."""
+    """A proxy. `reference` ones make the bar; one that does not parse cannot set headers or log.
+
+    `only_in` names the cells for one that is of interest in a few only.
+    """
 
     name: str
     package: str
@@ -49,12 +52,17 @@ class Peer:
     version_option: str = ""
     reference: bool = False
     parses: bool = True
+    only_in: tuple[str, ...] = ()
 
     def prepare(self, setting: Setting) -> Start:
         """Writes the proxy's configuration and says how to start it."""
         found = self.find()
         assert found is not None, f"{self.name} was not found; the run should have left it out"
         return self.configure(found, setting)
+
+    def takes_part(self, cell: str, *, access_log: bool) -> bool:
+        """Whether it has anything to show in that cell."""
+        return (self.parses or not access_log) and (not self.only_in or cell in self.only_in)
 
     def version(self) -> str:
         """The first thing like a version in what the program says of itself."""

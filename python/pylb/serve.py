@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import trio
 
@@ -110,11 +109,17 @@ class Service:
         if fact["fact"] == "config_applied":
             messages.configure(self.balancer.config.model.log)
 
-    async def admin(
-        self, given: str | None, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Answers commands, at `given`, the configured or the default address."""
-        place = claim(self._place(given))
+    async def admin(self, given: str | None, task_status: trio.TaskStatus[None]) -> None:
+        """Answers commands, at `given`, the configured or the default address. If nobody named a place,
+        having none (a container that cannot be written to) is only worth a warning."""
+        named = given or self.balancer.config.model.admin.bind
+        try:
+            place = claim(address.parse(named) if named is not None else address.prepared(os.environ))
+        except PylbError as error:
+            if named is not None:
+                raise
+            messages.logger.warning("%s; `pylb status` and `reload` cannot reach this process", error)
+            return task_status.started()
         if place.beside:
             messages.logger.warning(
                 "another pylb is running: reach this one with --admin %s", address.show(place.path)
@@ -124,14 +129,6 @@ class Service:
             await server.serve(place.socket, routes.routes(self.balancer.status, self.reload))
         finally:
             place.release()
-
-    def _place(self, given: str | None) -> Path:
-        named = given or self.balancer.config.model.admin.bind
-        if named is not None:
-            return address.parse(named)
-        path = address.default(os.environ)
-        address.private_directory(path.parent)
-        return path
 
 
 def greeting(balancer: LoadBalancer) -> list[str]:

@@ -52,7 +52,13 @@ CLOCKS = {"chrono", "time", "quanta", "jiff", "coarsetime"}
 
 NEVER = {"openssl", "serde_yaml", "async-std", "rustls-pemfile", "hyper"}
 
-FLOORS = {"pyo3": "0.29", "h2": "0.4.16", "rustls-webpki": "0.103.13", "quinn-proto": "0.11.15", "hickory-proto": "0.26.1"}
+FLOORS = {
+    "pyo3": "0.29",
+    "h2": "0.4.16",
+    "rustls-webpki": "0.103.13",
+    "quinn-proto": "0.11.15",
+    "hickory-proto": "0.26.1",
+}
 """The oldest version that may be locked, if any is."""
 
 
@@ -101,7 +107,7 @@ def outside_crates_are_known(tree: Tree) -> Iterator[str]:
 
 
 def versions_have_one_home(tree: Tree) -> Iterator[str]:
-    """Crates take versions, edition, license and lints from the workspace; versions of dependencies are written there only."""
+    """Crates take versions, edition, license and lints from the workspace, and every dependency."""
     for folder, manifest in tree.members.items():
         for key in ("version", "edition", "rust-version", "license", "publish"):
             if manifest["package"].get(key) != {"workspace": True}:
@@ -129,14 +135,19 @@ def _parts(version: str) -> list[int]:
 
 
 def release_stays_safe(tree: Tree) -> Iterator[str]:
-    """Overflow is checked in releases too, a panic unwinds (it ends one connection, never a worker), lints hold."""
+    """Overflow is checked in releases too, a panic unwinds (it ends one connection), lints hold."""
     release = tree.manifest["profile"]["release"]
     if release.get("overflow-checks") is not True:
         yield "overflow-checks are off in release"
     if release.get("panic", "unwind") != "unwind":
         yield "a panic would end the process"
     lints = tree.manifest["workspace"]["lints"]
-    wanted = {"undocumented_unsafe_blocks": "clippy", "dbg_macro": "clippy", "todo": "clippy", "unsafe_op_in_unsafe_fn": "rust"}
+    wanted = {
+        "undocumented_unsafe_blocks": "clippy",
+        "dbg_macro": "clippy",
+        "todo": "clippy",
+        "unsafe_op_in_unsafe_fn": "rust",
+    }
     for lint, family in wanted.items():
         if lints[family].get(lint) != "deny":
             yield f"{lint} is not denied"

@@ -23,7 +23,6 @@ PURE_MODULES = (
     "pylb.config.docs",
     "pylb.config.report",
     "pylb.health.threshold",
-    "pylb.health.desired",
 )
 """Modules that decide and do nothing: neither they nor what they import know an event loop or the core."""
 
@@ -34,7 +33,12 @@ RUNTIME = {"trio": "trio", "PyYAML": "yaml", "pydantic": "pydantic", "click": "c
 
 COMES_ALONG = {"pydantic_core": "pydantic"}
 
-WALL_TIME = {"pylb.messages": "time stamps of messages", "pylb.notify": "systemd wants the monotonic clock"}
+CLOCKS_AND_CHANCE = {
+    "pylb.messages": {"time"},  # time stamps of messages
+    "pylb.notify": {"time"},  # systemd wants the monotonic clock
+    "pylb.health.checker": {"random"},  # jitter, seeded by tests
+}
+"""Who may read a clock that is not trio's, or draw chance."""
 
 
 def one_door_to_the_core(tree: Tree) -> Iterator[str]:
@@ -58,7 +62,7 @@ def pure_modules_know_no_loop(tree: Tree) -> Iterator[str]:
 
 def _loaded(tree: Tree, module: str) -> dict[str, tuple[str, ...]]:
     """Modules of pylb that are loaded together with one, each with the way that leads there."""
-    found = {module: (module,)}
+    found: dict[str, tuple[str, ...]] = {module: (module,)}
     queue = [module]
     while queue:
         here = queue.pop()
@@ -73,16 +77,28 @@ def one_event_loop(tree: Tree) -> Iterator[str]:
     """No asyncio in the package, no threads of its own, nothing but trio."""
     for module in tree.modules:
         for name in tree.imports(module):
-            if name.split(".")[0] in {"asyncio", "anyio", "threading", "concurrent", "multiprocessing", "selectors"}:
+            if name.split(".")[0] in {
+                "asyncio",
+                "anyio",
+                "threading",
+                "concurrent",
+                "multiprocessing",
+                "selectors",
+            }:
                 yield f"{module} -> {name}"
 
 
 def durations_are_trios(tree: Tree) -> Iterator[str]:
-    """No clock but trio's: wall time is for logs, and for whoever asks for it."""
+    """No clock but trio's and no hidden chance, except where CLOCKS_AND_CHANCE says what for."""
     for module in tree.modules:
-        for name in tree.imports(module):
-            if name.split(".")[0] in {"time", "datetime", "random"} and module not in WALL_TIME:
-                yield f"{module} -> {name}"
+        named = {name.split(".")[0] for name in tree.imports(module)} & {
+            "time",
+            "datetime",
+            "random",
+            "secrets",
+        }
+        for name in sorted(named - CLOCKS_AND_CHANCE.get(module, set())):
+            yield f"{module} -> {name}"
 
 
 def python_dependencies_are_known(tree: Tree) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from inspect import getmembers, isgeneratorfunction
 
 import pytest
+
 from architecture import rules_crates, rules_prose, rules_python, rules_rust
 from architecture.tree import Tree
 

@@ -53,7 +53,14 @@ class Tree:
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """What cargo makes of the manifests."""
-        command = ["cargo", "metadata", "--format-version", "1", "--manifest-path", str(self.root / "Cargo.toml")]
+        command = [
+            "cargo",
+            "metadata",
+            "--format-version",
+            "1",
+            "--manifest-path",
+            str(self.root / "Cargo.toml"),
+        ]
         ran = subprocess.run(command, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
         found: dict[str, Any] = json.loads(ran.stdout)

@@ -100,7 +100,7 @@ class Load:
         goal = self.total + count
         until(f"{count} more requests ({self})", lambda: self.total >= goal, seconds=30)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{dict(self.outcomes)}, because {dict(self.why)}"
 
     def all_ok(self) -> bool:

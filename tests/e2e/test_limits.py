@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from .balancer import site
-from .patience import until
+from .patience import holds, until
 from .talk import Cut
 
 
@@ -27,7 +27,7 @@ def test_a_body_that_turns_out_too_large(serve, origin):
         talk.request("POST", "/", "Transfer-Encoding: chunked")
         talk.send(b"400\r\n" + b"x" * 1024 + b"\r\n")
         one.wait_for(1)
-        talk.send(b"1\r\nx\r\n0\r\n\r\n")
+        talk.send(b"1\r\nx\r\n")
         answer = talk.response()
         assert (answer.status, answer.get("connection")) == (413, "close")
     until("the backend's request was cut", lambda: one.abandoned)
@@ -71,6 +71,19 @@ def test_requests_of_one_connection(serve, origin):
     with balancer.talk() as talk:
         assert [talk.get().get("connection") for _ in range(3)] == [None, None, "close"]
         assert talk.closed()
+
+
+def test_at_max_clients_nobody_is_closed_without_need(serve, origin):
+    one = origin()
+    balancer = serve(site([one.address], max_clients=4))
+    until("the probes of the start are gone", lambda: balancer.status()["clients"] == 0)
+    talks = [balancer.talk() for _ in range(4)]
+    for _ in range(3):
+        for talk in talks:
+            assert talk.get().status == 200
+    holds("all four are connected", lambda: balancer.status()["clients"] == 4, seconds=0.5)
+    for talk in talks:
+        talk.close()
 
 
 def test_at_max_clients_the_longest_idle_makes_room(serve, origin):

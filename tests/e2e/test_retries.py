@@ -184,10 +184,9 @@ def test_a_connect_timeout(serve, origin):
         with balancer.talk() as talk:
             answer = talk.request("POST", body=b"x").response()
             assert (answer.status, answer.get("proxy-status")) == (504, "pylb; error=connection_timeout")
-            one = origin()
-            config = site([stuck, one.address], pool=timeouts)
-            config["listeners"]["web"]["bind"] = "{}:{}".format(*balancer.address())
-            balancer.load(config)
+        one = origin()
+        balancer = serve(site([stuck, one.address], pool=timeouts))
+        with balancer.talk() as talk:
             for _ in range(4):
                 assert talk.request("POST", body=b"x").response().status == 200
         for filler in fillers:

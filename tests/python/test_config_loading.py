@@ -1,6 +1,7 @@
 """Loading as a whole: whatever a file holds, it becomes a configuration, or mistakes at places that exist."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from pylb.config import (
     from_flags,
     from_mapping,
     parse,
+    resolve,
 )
 from pylb.config.explain import leaves
 from pylb.config.model import Match, Section, Settings
@@ -189,6 +191,17 @@ def test_a_name_is_resolved_once_however_many_backends_have_it() -> None:
     draft = json.loads(configuration(f"[{backends}]").draft(resolve=resolve))
     assert asked == ["app.test"]
     assert draft["pools"]["web"]["backends"][0]["address"] == "[2001:db8::1]:1"
+
+
+def test_ipv4_is_preferred_because_servers_on_localhost_mostly_have_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [(socket.AF_INET6, ("::1", 0, 0, 0)), (socket.AF_INET, ("127.0.0.1", 0))]
+    entries = [(family, socket.SOCK_STREAM, 6, "", address) for family, address in found]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, type: entries)
+    assert resolve("localhost") == "127.0.0.1"
+    entries.pop()
+    assert resolve("localhost") == "::1"
 
 
 def configuration(backends: str) -> Config:

@@ -42,7 +42,8 @@ def test_a_duration_without_unit_is_told_how_to_write_itself(number: int) -> Non
 @pytest.mark.parametrize(
     "kind",
     [scalar.Duration, scalar.Size, scalar.Share, scalar.Switch, scalar.Whole, scalar.Auto, scalar.OffOrSize,
-     scalar.LearnedOrDuration, address.Bind, address.Address, address.Network, address.Port, text.StatusRange],
+     scalar.LearnedOrDuration, text.StatusRange, address.Bind, address.Address, address.Network,
+     address.Port],
 )  # fmt: skip
 def test_any_value_is_read_or_refused_in_our_own_words(kind: Any, value: object) -> None:
     try:

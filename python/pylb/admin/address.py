@@ -29,6 +29,13 @@ def default(environ: Mapping[str, str], *, user: int | None = None) -> Path:
     return Path(tempfile.gettempdir(), f"pylb-{user}", NAME)
 
 
+def prepared(environ: Mapping[str, str]) -> Path:
+    """The default place, its directory created; raises PylbError."""
+    path = default(environ)
+    private_directory(path.parent)
+    return path
+
+
 def parse(address: str) -> Path:
     """`unix:/run/pylb/admin.sock`, or only the path."""
     path = address.removeprefix(SCHEME)

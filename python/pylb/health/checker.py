@@ -7,14 +7,14 @@ writing the word again costs nothing, and a word that was lost is right again a 
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
 
 from pylb.core import Fact
-from pylb.health.probe import Answer, Question, Unasked
+from pylb.health.probe import Answer, Question, Unasked, ask
 from pylb.health.threshold import Standing, after
 
 JITTER = 0.1

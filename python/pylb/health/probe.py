@@ -181,5 +181,5 @@ def _unexpected(status: int, body: bytes, request: Request) -> str:
 
 
 def _reason(error: OSError) -> str:
-    text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    text = os.strerror(error.errno) if error.errno else str(error)
     return text[:1].lower() + text[1:]

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::{fmt, io};
 
-use plan::{Bind, Change, Plan, PlanError};
+use plan::{Bind, Binds, Change, Plan, PlanError};
 
 use crate::engine::Engine;
 use crate::listen::{self, Kind};
@@ -78,8 +78,8 @@ impl Engine {
         let old = previous.as_deref().map(|running| &running.plan);
         let plan = plan::compile(draft, old, self.seed).map_err(ApplyError::Invalid)?;
         let change = Change::between(old, &plan);
-        let opened = open_all(&change.listeners.open, self.shared.workers.len(), &plan)?;
-        let metrics = open_all(&change.metrics.open, 1, &plan)?;
+        let opened = open_all(&change.listeners, self.shared.workers.len(), &plan)?;
+        let metrics = open_all(&change.metrics, 1, &plan)?;
 
         let opened: Vec<(u32, Opened)> = opened.into_iter().map(|one| (doors.admit(&one.bind), one)).collect();
         let retire: Vec<u32> = change.listeners.retire.iter().filter_map(|bind| doors.by_bind.remove(bind)).collect();
@@ -146,8 +146,9 @@ impl Doors {
     }
 }
 
-fn open_all(binds: &[Bind], workers: usize, plan: &Plan) -> Result<Vec<Opened>, ApplyError> {
-    let open = |bind: &Bind| match listen::open(bind, workers) {
+fn open_all(binds: &Binds, workers: usize, plan: &Plan) -> Result<Vec<Opened>, ApplyError> {
+    let ours = |bind: &Bind| binds.retire.iter().any(|old| old.collides(bind));
+    let open = |bind: &Bind| match listen::open(bind, workers, !ours(bind)) {
         Ok((sockets, kind)) => Ok(Opened { bind: bind.clone(), sockets, kind }),
         Err(error) => {
             let owner = plan.listeners.iter().find(|listener| listener.binds.contains(bind));
@@ -155,7 +156,7 @@ fn open_all(binds: &[Bind], workers: usize, plan: &Plan) -> Result<Vec<Opened>, 
             Err(ApplyError::Bind { listener, bind: bind.to_string(), error })
         }
     };
-    binds.iter().map(open).collect()
+    binds.open.iter().map(open).collect()
 }
 
 /// Removes the files of UNIX sockets that are no longer listened on.

@@ -108,7 +108,7 @@ impl Client {
             Poll::Pending if self.worker.is_closing(self.door) => Waiting::Last,
             Poll::Pending => Waiting::First,
         };
-        if now == Waiting::Next && self.worker.is_closing(self.door) {
+        if now == Waiting::Next && self.worker.is_closing(self.door) && !down.socket().has_news_now() {
             return Poll::Ready(Ok(None));
         }
         if now != *waiting {
@@ -116,10 +116,17 @@ impl Client {
             if !(now == Waiting::Rest && *waiting == Waiting::First) {
                 clock.expire_in(seat, now.patience(listener));
             }
-            clock.set_idle(seat, now != Waiting::Rest);
+            clock.set_idle(seat, now == Waiting::Next);
             *waiting = now;
         } else if clock.expired(seat) {
-            return Poll::Ready(if now == Waiting::Rest { Err(Failure::HeadTimeout) } else { Ok(None) });
+            if now == Waiting::Rest {
+                return Poll::Ready(Err(Failure::HeadTimeout));
+            }
+            if !down.socket().has_news_now() {
+                return Poll::Ready(Ok(None));
+            }
+            // A request arrived in this very moment: it is served, not reset.
+            clock.expire_in(seat, listener.head_ms);
         }
         Poll::Pending
     }
@@ -168,6 +175,7 @@ impl Client {
             first_byte: None,
             total: std::time::Duration::ZERO,
             reused: false,
+            leniency: None,
         };
         self.worker.log.write(&record, held.plan.log.format, &self.worker.shared.log);
     }

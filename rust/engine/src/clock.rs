@@ -48,8 +48,8 @@ impl Clock {
     }
 
     /// Milliseconds since the engine started as of the last tick: no system call, up to one tick old.
-    pub(crate) fn coarse_ms(&self) -> u32 {
-        self.tick.get().wrapping_mul(TICK_MS)
+    pub(crate) fn coarse_ms(&self) -> u64 {
+        u64::from(self.tick.get()) * u64::from(TICK_MS)
     }
 
     /// Takes a seat for the task behind `waker`, without a deadline.

@@ -36,8 +36,6 @@ pub(crate) enum Failure {
     BodyTimeout,
     /// The client did not read its answer, or read it too slowly.
     ClientSlow,
-    /// The backend sent more interim responses than anyone needs.
-    TooManyInterims,
     /// The request body is longer than the listener's limit.
     BodyTooLarge,
 }
@@ -62,7 +60,6 @@ impl Failure {
             | Failure::ConnectFailed
             | Failure::ClosedEarly
             | Failure::Truncated
-            | Failure::TooManyInterims
             | Failure::ResponseTimeout
             | Failure::ResponseIdle => Blame::Backend,
             Failure::ClientGone
@@ -92,7 +89,6 @@ impl Failure {
             | Failure::ConnectFailed
             | Failure::ClosedEarly
             | Failure::Truncated
-            | Failure::TooManyInterims
             | Failure::ResponseIdle => 502,
             Failure::ClientGone | Failure::ClientSlow => 499,
             Failure::HeadTimeout | Failure::BodyTimeout => 408,
@@ -105,7 +101,6 @@ impl Failure {
     pub(crate) fn proxy_error(self) -> Option<&'static str> {
         match self {
             Failure::Rule(fault) if matches!(fault.blame(), Blame::Backend) => Some("http_protocol_error"),
-            Failure::TooManyInterims => Some("http_protocol_error"),
             Failure::ConnectRefused => Some("connection_refused"),
             Failure::ConnectTimeout => Some("connection_timeout"),
             Failure::ConnectFailed => Some("destination_ip_unroutable"),
@@ -132,7 +127,6 @@ impl Failure {
             Failure::HeadTimeout => "request head timeout",
             Failure::BodyTimeout => "request body timeout",
             Failure::ClientSlow => "client too slow",
-            Failure::TooManyInterims => "too-many-interim-responses",
             Failure::BodyTooLarge => "request body too large",
         }
     }
@@ -151,7 +145,6 @@ impl Failure {
             Failure::ClientGone | Failure::ClientSlow => "The client went away.",
             Failure::HeadTimeout => "The request head did not arrive in time.",
             Failure::BodyTimeout => "The request body did not arrive in time.",
-            Failure::TooManyInterims => "The backend sent too many interim responses.",
             Failure::BodyTooLarge => "The request body is too large.",
         }
     }

@@ -41,13 +41,14 @@ pub(crate) enum Kind {
     Unix,
 }
 
-/// Opens a bind for `workers` workers.
+/// Opens a bind for `workers` workers. Without `probe` the port may be shared with sockets of our own that are about to
+/// be retired.
 ///
 /// # Errors
 /// What the system says; nothing stays open then.
-pub(crate) fn open(bind: &Bind, workers: usize) -> io::Result<(Vec<Arc<OwnedFd>>, Kind)> {
+pub(crate) fn open(bind: &Bind, workers: usize, probe: bool) -> io::Result<(Vec<Arc<OwnedFd>>, Kind)> {
     match bind {
-        Bind::Tcp { address, only_v6 } => Ok((open_tcp(*address, *only_v6, workers)?, Kind::Tcp)),
+        Bind::Tcp { address, only_v6 } => Ok((open_tcp(*address, *only_v6, workers, probe)?, Kind::Tcp)),
         Bind::Unix(path) => Ok((duplicate(open_unix(path)?, workers)?, Kind::Unix)),
         Bind::Fd(number) => {
             let (socket, kind) = inherit(*number)?;
@@ -56,12 +57,8 @@ pub(crate) fn open(bind: &Bind, workers: usize) -> io::Result<(Vec<Arc<OwnedFd>>
     }
 }
 
-fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize) -> io::Result<Vec<Arc<OwnedFd>>> {
-    let probe = tcp_socket(address, only_v6)?;
-    probe.bind(&address.into())?;
-    // With port 0 the probe decides the port, and the group then shares it.
-    let chosen = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
+fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize, probe: bool) -> io::Result<Vec<Arc<OwnedFd>>> {
+    let chosen = if probe { probe_tcp(address, only_v6)? } else { address };
     (0..workers)
         .map(|_| {
             let socket = tcp_socket(chosen, only_v6)?;
@@ -72,6 +69,13 @@ fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize) -> io::Result<Ve
             Ok(Arc::new(socket.into()))
         })
         .collect()
+}
+
+/// Fails if anybody holds the port. With port 0 it decides the port that the group then shares.
+fn probe_tcp(address: SocketAddr, only_v6: bool) -> io::Result<SocketAddr> {
+    let probe = tcp_socket(address, only_v6)?;
+    probe.bind(&address.into())?;
+    Ok(probe.local_addr()?.as_socket().unwrap_or(address))
 }
 
 fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<socket2::Socket> {
@@ -137,7 +141,7 @@ pub(crate) struct Door {
 pub(crate) struct Doors {
     doors: Vec<Door>,
     /// Coarse time until which nothing is accepted.
-    paused_until_ms: Cell<u32>,
+    paused_until_ms: Cell<u64>,
 }
 
 enum Accepted {
@@ -174,8 +178,12 @@ impl Doors {
         for door in &self.doors {
             while let Poll::Ready(Ok(mut ready)) = door.socket.poll_read_ready(cx) {
                 if worker.shared.is_full() {
-                    self.pause(worker, "max_clients reached", 0);
-                    return Poll::Pending;
+                    if door.has_visitor() {
+                        self.pause(worker, "max_clients reached", 0);
+                        return Poll::Pending;
+                    }
+                    ready.clear_ready();
+                    continue;
                 }
                 match door.accept_batch(worker) {
                     Accepted::Nobody => ready.clear_ready(),
@@ -194,7 +202,7 @@ impl Doors {
     }
 
     /// Stops accepting for `ms` (at least until the next tick, which polls again) and makes room.
-    fn pause(&self, worker: &Worker, why: &'static str, ms: u32) {
+    fn pause(&self, worker: &Worker, why: &'static str, ms: u64) {
         if self.paused_until_ms.get() == 0 {
             worker.shared.facts.push(Fact::AcceptPaused { why });
         }
@@ -258,6 +266,14 @@ impl Door {
             Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => Accepted::Exhausted,
             Err(_) => Accepted::Again, // the client was gone before we came
         }
+    }
+
+    /// Whether somebody waits to be accepted. A system call, for the moments when accepting is not an option.
+    fn has_visitor(&self) -> bool {
+        let socket = &**self.socket.get_ref();
+        let mut asked = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut asked, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))
+            .is_ok_and(|ready| ready > 0)
     }
 
     /// Accepts until the queue is empty: closing a socket resets whoever still waits in it.

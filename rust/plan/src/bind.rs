@@ -58,7 +58,7 @@ impl Bind {
     }
 
     /// Both cannot be open at the same time: they are equal, or one takes addresses of the other.
-    pub(crate) fn collides(&self, other: &Bind) -> bool {
+    pub fn collides(&self, other: &Bind) -> bool {
         match (self, other) {
             (Bind::Tcp { address: one, .. }, Bind::Tcp { address: two, .. }) if one != two => {
                 let (wide, narrow) = (self.takes(two.ip()), other.takes(one.ip()));

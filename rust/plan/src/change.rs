@@ -37,17 +37,17 @@ impl Change {
     /// From `old` (nothing at start) to `new`.
     pub fn between(old: Option<&Plan>, new: &Plan) -> Self {
         let (old_listeners, old_metrics) = (old.map(Plan::binds), old.map(|plan| &plan.metrics[..]));
-        let (gone, unchecked) = old.map(|old| backends(old, new)).unwrap_or_default();
+        let unchecked = new.pools.iter().filter(|pool| !pool.checked).flat_map(lives);
         Change {
             listeners: Binds::between(&old_listeners.unwrap_or_default(), &new.binds()),
             metrics: Binds::between(old_metrics.unwrap_or_default(), &new.metrics),
-            gone,
-            unchecked,
+            gone: old.map(|old| gone(old, new)).unwrap_or_default(),
+            unchecked: unchecked.cloned().collect(),
         }
     }
 
-    /// To be called once the new plan is in force: backends whose pool lost its health check are up from now on,
-    /// because nobody would ever call them up again.
+    /// To be called once the new plan is in force: backends without a health check are up from now on, because if
+    /// their pool has just lost its check, nobody would ever call them up again.
     pub fn settle(&self) {
         for live in &self.unchecked {
             live.set_health(Health::Up);
@@ -57,9 +57,9 @@ impl Change {
 
 impl Binds {
     fn between(old: &[Bind], new: &[Bind]) -> Self {
-        let missing = |from: &[Bind], in_: &[Bind]| {
-            let known: HashSet<&Bind> = in_.iter().collect();
-            from.iter().filter(|bind| !known.contains(bind)).cloned().collect()
+        let missing = |wanted: &[Bind], other: &[Bind]| {
+            let known: HashSet<&Bind> = other.iter().collect();
+            wanted.iter().filter(|bind| !known.contains(bind)).cloned().collect()
         };
         Binds { open: missing(new, old), retire: missing(old, new) }
     }
@@ -72,15 +72,11 @@ impl Plan {
     }
 }
 
-/// Backends that are gone, and backends that stay but are no longer checked.
-fn backends(old: &Plan, new: &Plan) -> (Vec<Arc<Live>>, Vec<Arc<Live>>) {
+/// Backends of `old` that `new` does not know.
+fn gone(old: &Plan, new: &Plan) -> Vec<Arc<Live>> {
     let kept: HashSet<u64> = new.pools.iter().flat_map(lives).map(|live| live.id()).collect();
     let gone = old.pools.iter().flat_map(lives).filter(|live| !kept.contains(&live.id()));
-    let checked: HashSet<u64> =
-        old.pools.iter().filter(|pool| pool.checked).flat_map(lives).map(|live| live.id()).collect();
-    let unchecked =
-        new.pools.iter().filter(|pool| !pool.checked).flat_map(lives).filter(|live| checked.contains(&live.id()));
-    (gone.cloned().collect(), unchecked.cloned().collect())
+    gone.cloned().collect()
 }
 
 fn lives(pool: &PoolPlan) -> impl Iterator<Item = &Arc<Live>> {

@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
-use wire::{BodyReader, Framing, Head, Pages, Parsed, RequestEdits, ResponseEdits, Rules};
+use wire::{Blame, BodyReader, Fault, Framing, Head, Pages, Parsed, RequestEdits, ResponseEdits, Rule, Rules};
 
 use super::stream::{Ahead, Backlog};
 use super::{Buffers, Part, Piece};
@@ -213,12 +213,12 @@ impl Conn {
         if head.is_interim() {
             self.interims += 1;
             if self.interims > INTERIMS {
-                return Poll::Ready(Err(Failure::TooManyInterims));
+                return Poll::Ready(Err(Fault::new(Rule::TooManyInterim, Blame::Backend).into()));
             }
             self.ahead.extend(&receive[rest]);
             return Poll::Ready(Ok(Piece::Interim(head)));
         }
-        self.reader = BodyReader::new(head.framing());
+        self.reader = BodyReader::of_response(head.framing());
         self.reusable &= head.keep_alive() && !matches!(head.framing(), Framing::UntilClose);
         self.announced_ms = head.keep_alive_timeout().map(|seconds| seconds.saturating_sub(1).saturating_mul(1_000));
         self.reading = Reading::Body;

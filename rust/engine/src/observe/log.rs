@@ -64,6 +64,8 @@ pub(crate) struct Record<'a> {
     pub first_byte: Option<Duration>,
     pub total: Duration,
     pub reused: bool,
+    /// The rule that `lenient: true` waived for this request.
+    pub leniency: Option<&'static str>,
 }
 
 /// A worker's side of the log.
@@ -232,7 +234,16 @@ fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
     milliseconds(Some(record.total), out);
     out.extend_from_slice(b"},\"sticky\":null");
     string("reason", record.reason.map(str::as_bytes), out);
-    out.extend_from_slice(if record.reused { b",\"flags\":[\"reused\"]}\n" } else { b",\"flags\":[]}\n" });
+    out.extend_from_slice(b",\"flags\":[");
+    if record.reused {
+        out.extend_from_slice(b"\"reused\"");
+    }
+    if let Some(rule) = record.leniency {
+        out.extend_from_slice(if record.reused { b",\"lenient: " } else { b"\"lenient: " });
+        escape(rule.as_bytes(), out);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b"]}\n");
 }
 
 fn combined(record: &Record<'_>, stamp: &Stamp, out: &mut Vec<u8>) {

@@ -20,13 +20,13 @@ const FIRST_GUESS_MS: u32 = 4_000;
 /// Idle connections beyond the limit are closed after this long.
 const SURPLUS_MS: u32 = 1_000;
 /// How often what was learned is relaxed.
-const RELAX_MS: u32 = 10_000;
+const RELAX_MS: u64 = 10_000;
 
 /// The idle connections of one worker, by the identity of the backend's live state.
 #[derive(Default)]
 pub(crate) struct Pool {
     shelves: HashMap<u64, Shelf, foldhash::fast::RandomState>,
-    relaxed_ms: u32,
+    relaxed_ms: u64,
 }
 
 struct Shelf {
@@ -37,7 +37,7 @@ struct Shelf {
 
 struct Idle {
     conn: Conn,
-    since_ms: u32,
+    since_ms: u64,
     /// What the backend or the configuration says; `None` means learned.
     keepalive_ms: Option<u32>,
 }
@@ -61,12 +61,12 @@ pub(crate) struct Terms {
 
 impl Pool {
     /// A live connection to `backend`. `stale` counts those found closed on the way.
-    pub(crate) fn take(&mut self, backend: u64, replayable: bool, now_ms: u32, stale: &mut u64) -> Found {
+    pub(crate) fn take(&mut self, backend: u64, replayable: bool, now_ms: u64, stale: &mut u64) -> Found {
         let Some(shelf) = self.shelves.get_mut(&backend) else {
             return Found::Nothing;
         };
         while let Some(youngest) = shelf.idle.last() {
-            let age = now_ms.saturating_sub(youngest.since_ms);
+            let age = age_ms(now_ms, youngest.since_ms);
             let limit = youngest.keepalive_ms.unwrap_or(shelf.learned_ms);
             if !replayable && age >= limit / 2 && age > 0 {
                 return Found::Nothing;
@@ -84,7 +84,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange is over.
-    pub(crate) fn put(&mut self, backend: u64, conn: Conn, terms: Terms, now_ms: u32) {
+    pub(crate) fn put(&mut self, backend: u64, conn: Conn, terms: Terms, now_ms: u64) {
         assert!(conn.is_clean(), "only a clean connection may carry another exchange");
         if terms.limit == 0 || terms.keepalive_ms == Some(0) {
             return;
@@ -106,7 +106,7 @@ impl Pool {
     }
 
     /// Closes what is too old, surplus or closed by the backend. Returns how many the backend had closed.
-    pub(crate) fn sweep(&mut self, now_ms: u32) -> u64 {
+    pub(crate) fn sweep(&mut self, now_ms: u64) -> u64 {
         let relax = now_ms.saturating_sub(self.relaxed_ms) >= RELAX_MS;
         if relax {
             self.relaxed_ms = now_ms;
@@ -137,13 +137,13 @@ impl Shelf {
         self.learned_ms = self.learned_ms.min(age_ms / 5 * 4);
     }
 
-    fn sweep(&mut self, now_ms: u32) -> u64 {
+    fn sweep(&mut self, now_ms: u64) -> u64 {
         let mut closed = 0;
         let mut youngest_closed = u32::MAX;
         let mut surplus = self.idle.len().saturating_sub(self.limit);
         let learned_ms = self.learned_ms;
         self.idle.retain(|idle| {
-            let age = now_ms.saturating_sub(idle.since_ms);
+            let age = age_ms(now_ms, idle.since_ms);
             if idle.conn.socket().has_news() {
                 closed += 1;
                 youngest_closed = youngest_closed.min(age);
@@ -160,4 +160,9 @@ impl Shelf {
         }
         closed
     }
+}
+
+/// Milliseconds between two moments, in the width that limits are given in.
+fn age_ms(now_ms: u64, since_ms: u64) -> u32 {
+    now_ms.saturating_sub(since_ms).try_into().unwrap_or(u32::MAX)
 }

@@ -14,9 +14,9 @@ use crate::plan::{Listener, Route};
 use crate::route::{Pattern, Router};
 use crate::suggest::unknown;
 
-/// The largest head that `wire` can hold.
+/// A head is kept whole for as long as its request lives, so no listener may ask for more than the default.
 const LARGEST_HEAD: u64 = 64 * 1024;
-/// RFC 9112, section 3: request lines of 8,000 bytes should be possible; less than this serves nobody.
+/// Less than this serves nobody.
 const SMALLEST_LIMIT: u64 = 64;
 const MOST_FIELDS: u64 = 1024;
 

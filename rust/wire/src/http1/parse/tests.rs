@@ -65,6 +65,19 @@ fn what_a_response_says() {
 }
 
 #[test]
+fn what_cannot_be_followed_is_not_kept() {
+    assert!(response_of("HTTP/1.1 204 No Content\r\n\r\n").keep_alive());
+    assert!(response_of("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n").keep_alive());
+    for text in [
+        "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ] {
+        assert!(!response_of(text).keep_alive(), "{text:?}");
+    }
+}
+
+#[test]
 fn a_head_is_small() {
     assert!(size_of::<Head>() < 160, "{}", size_of::<Head>());
 }

@@ -1,0 +1,210 @@
+//! Both directions of an exchange, in one poll of one task.
+//!
+//! A piece that is at hand is moved at once, so a message that came in one read goes out in one write and costs no
+//! wake-up of its own. Who cannot take more is asked for room first, and nobody is read from meanwhile: that is all
+//! there is to back-pressure.
+
+use std::task::{Context, Poll, ready};
+
+use wire::{Head, RequestEdits, ResponseEdits, Version};
+
+use super::story::since;
+use super::{Exchange, Upload, Upstream};
+use crate::end::{Buffers, Conn, Part, Piece};
+use crate::failure::Failure;
+use crate::worker::Worker;
+
+impl Exchange {
+    pub(super) fn poll_flow(
+        &mut self,
+        worker: &Worker,
+        down: &mut Conn,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(mut up) = self.up.take() else {
+            return Poll::Ready(Err(Failure::ClosedEarly));
+        };
+        let buffers = &mut *worker.buffers.borrow_mut();
+        let before = self.moved(down);
+        let uploaded = self.poll_upload(&mut up.conn, down, buffers, cx);
+        let result = match uploaded {
+            Err(failure) => Poll::Ready(Err(failure)),
+            Ok(()) => self.poll_download(worker, &mut up, down, buffers, cx),
+        };
+        if result.is_pending() && self.watch_time(&worker.clock, &up.conn, down, before) {
+            let failure = self.phase.late();
+            self.up = Some(up);
+            return Poll::Ready(Err(failure));
+        }
+        if let Poll::Ready(Ok(())) = result {
+            self.settle(worker, up);
+        } else {
+            self.up = Some(up);
+        }
+        result
+    }
+
+    /// Moves the request towards the backend, and watches the client once it has all been sent.
+    fn poll_upload(
+        &mut self,
+        up: &mut Conn,
+        down: &mut Conn,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        if self.upload == Upload::Unsent {
+            self.send_head(up, down, buffers, cx)?;
+        }
+        while self.upload == Upload::Open {
+            match up.poll_room(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(_)) => self.upload = Upload::Refused,
+                Poll::Ready(Ok(())) => {
+                    let Poll::Ready(part) = down.poll_body(cx, &mut buffers.receive) else {
+                        return Ok(());
+                    };
+                    let part = part?;
+                    self.count_body(&part)?;
+                    let trailers = if part.last { down.trailers() } else { None };
+                    let offered = up.offer_body(cx, &mut buffers.scratch, &part, trailers);
+                    self.uploaded(part.last, offered.is_ok());
+                }
+            }
+        }
+        if let Poll::Ready(Err(_)) = up.poll_room(cx) {
+            self.upload = Upload::Refused;
+        }
+        if self.watching
+            && down.has_read_all()
+            && let Poll::Ready(failure) = down.poll_gone(cx, &mut buffers.receive)
+        {
+            if !self.listener().half_close_keep {
+                return Err(failure);
+            }
+            self.watching = false;
+            self.last_request = true;
+        }
+        Ok(())
+    }
+
+    /// Sends the head, together with what of the body is at hand.
+    fn send_head(
+        &mut self,
+        up: &mut Conn,
+        down: &mut Conn,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        let part = if down.has_read_all() {
+            Part::NOTHING
+        } else if self.head().expects_continue() {
+            Part::LATER
+        } else {
+            match down.poll_body(cx, &mut buffers.receive) {
+                Poll::Pending => Part::LATER,
+                Poll::Ready(part) => part?,
+            }
+        };
+        self.count_body(&part)?;
+        let trailers = if part.last { down.trailers() } else { None };
+        let keeps_id = self.trusted && self.head().field(b"x-request-id").is_some();
+        let edits = RequestEdits {
+            client: self.peer,
+            proto: "http",
+            trusted: self.trusted,
+            request_id: (!keeps_id).then(|| self.id.as_bytes()),
+        };
+        let offered = up.offer_request(cx, &mut buffers.scratch, self.head(), &edits, &part, trailers);
+        self.uploaded(part.last, offered.is_ok());
+        Ok(())
+    }
+
+    fn uploaded(&mut self, last: bool, taken: bool) {
+        self.upload = match (taken, last) {
+            (false, _) => Upload::Refused,
+            (true, true) => Upload::Done,
+            (true, false) => Upload::Open,
+        };
+    }
+
+    fn count_body(&mut self, part: &Part<'_>) -> Result<(), Failure> {
+        self.story.bytes_in += part.data.len() as u64;
+        match self.listener().max_body {
+            Some(limit) if self.story.bytes_in > limit => Err(Failure::BodyTooLarge),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves the response towards the client, as fast as the client takes it.
+    fn poll_download(
+        &mut self,
+        worker: &Worker,
+        up: &mut Upstream,
+        down: &mut Conn,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let Buffers { receive, scratch, pages } = buffers;
+        loop {
+            ready!(down.poll_room(cx)).map_err(|_| Failure::ClientGone)?;
+            let piece = ready!(up.conn.poll_piece(cx, receive, pages, &self.listener().rules))?;
+            let (offered, last) = match piece {
+                Piece::Interim(head) => {
+                    let edits =
+                        ResponseEdits { version: Version::Http11, keep_alive: true, framing: wire::Framing::Empty };
+                    let offered = match self.head().version() {
+                        Version::Http11 => down.offer_interim(cx, scratch, &head, &edits),
+                        Version::Http10 => Ok(()),
+                    };
+                    pages.give(head.into_page());
+                    (offered, false)
+                }
+                Piece::Head(head, part) => {
+                    self.note_response(worker, up, &head, &part);
+                    let trailers = if part.last { up.conn.trailers() } else { None };
+                    let edits = self.response_edits(worker, &head);
+                    let offered = down.offer_response(cx, scratch, &head, &edits, &part, trailers);
+                    pages.give(head.into_page());
+                    (offered, part.last)
+                }
+                Piece::Body(part) => {
+                    self.story.bytes_out += part.data.len() as u64;
+                    let trailers = if part.last { up.conn.trailers() } else { None };
+                    (down.offer_body(cx, scratch, &part, trailers), part.last)
+                }
+            };
+            offered.map_err(|_| Failure::ClientGone)?;
+            if last {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn response_edits(&self, worker: &Worker, head: &Head) -> ResponseEdits {
+        let request = self.head();
+        let framing = wire::response_framing(head, request.version());
+        let ends = matches!(framing, wire::Framing::UntilClose) || self.upload != Upload::Done;
+        ResponseEdits {
+            version: request.version(),
+            keep_alive: request.keep_alive() && !ends && !self.is_last(worker),
+            framing,
+        }
+    }
+
+    /// A final response head has come: the backend lives, or answers like one that does not.
+    fn note_response(&mut self, worker: &Worker, up: &Upstream, head: &Head, part: &Part<'_>) {
+        let now = worker.now();
+        let took = since(up.sent, now);
+        self.story.status = head.status();
+        self.story.first_byte = Some(since(self.story.started, now));
+        self.story.bytes_out += part.data.len() as u64;
+        if part.last {
+            self.story.ended = Some(now);
+        }
+        if matches!(head.status(), 502..=504) {
+            self.pick().failed(worker, now, "answered 502, 503 or 504");
+        } else {
+            self.pick().succeeded(worker, took, now);
+        }
+    }
+}

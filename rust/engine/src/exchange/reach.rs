@@ -1,0 +1,76 @@
+//! Getting a connection to the backend that was picked, and giving it back.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use super::story::since;
+use super::{Exchange, Phase, Upload, Upstream};
+use crate::end::Conn;
+use crate::failure::Failure;
+use crate::upstream::connect::connect;
+use crate::upstream::pool::Found;
+use crate::worker::Worker;
+
+impl Exchange {
+    /// Takes an idle connection to the picked backend; false if there is none that is safe enough.
+    pub(super) fn reuse(&mut self, worker: &Worker) -> bool {
+        if self.closed_before {
+            return false; // a connection just closed on this request: no second gamble
+        }
+        let replayable = self.head().is_idempotent() && matches!(self.head().framing(), wire::Framing::Empty);
+        let backend = self.pick().live();
+        let mut stale = 0;
+        let found = worker.upstream.borrow_mut().take(backend, replayable, worker.clock.coarse_ms(), &mut stale);
+        worker.meter().stale.add(stale);
+        let Found::Idle(conn, age_ms) = found else { return false };
+        worker.meter().reused.add(1);
+        self.story.reused = true;
+        let sent = if self.tries == 1 { self.story.started } else { worker.now() };
+        self.use_upstream(Upstream { conn, reused_ms: Some(age_ms), sent });
+        true
+    }
+
+    /// Connects to the picked backend, within the pool's time and for as long as the client stays.
+    pub(super) async fn open(&mut self, worker: &Worker, down: &mut Conn) -> Result<(), Failure> {
+        let begun = worker.now();
+        let (address, connect_ms) = self.pick().address();
+        worker.clock.expire_in(self.seat, connect_ms);
+        let mut connecting = pin!(connect(address.clone(), worker.descriptor_limit));
+        let watching = self.watching && down.has_read_all();
+        let conn = poll_fn(|cx| {
+            if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
+                return Poll::Ready(result.map(Conn::new).map_err(|error| Failure::of_connect(&error)));
+            }
+            if worker.clock.expired(self.seat) {
+                return Poll::Ready(Err(Failure::ConnectTimeout));
+            }
+            if watching {
+                return down.poll_gone(cx, &mut worker.buffers.borrow_mut().receive).map(Err);
+            }
+            Poll::Pending
+        })
+        .await?;
+        worker.meter().connected.add(1);
+        let sent = worker.now();
+        self.story.connect = Some(since(begun, sent));
+        self.story.reused = false;
+        self.use_upstream(Upstream { conn, reused_ms: None, sent });
+        Ok(())
+    }
+
+    fn use_upstream(&mut self, up: Upstream) {
+        self.up = Some(up);
+        self.upload = Upload::Unsent;
+        self.phase = Phase::None;
+    }
+
+    /// The response is complete: the slot is free, and the connection goes back if both sides agree.
+    pub(super) fn settle(&mut self, worker: &Worker, up: Upstream) {
+        let Some(pick) = self.pick.take() else { return };
+        if up.conn.is_clean() {
+            let terms = pick.terms(up.conn.announced_keepalive());
+            worker.upstream.borrow_mut().put(pick.live(), up.conn, terms, worker.clock.coarse_ms());
+        }
+    }
+}
