@@ -123,7 +123,9 @@ class LoadBalancer:
         self._feed.tell({"fact": "stopped", "cut": self._core.clients()})
 
     def _heard(self, outcome: Outcome) -> None:
-        """Health checks follow every plan, and everybody learns of every attempt."""
+        """Health checks follow every plan, and everybody learns of every attempt, after what the core said of
+        it."""
+        self._feed.drain(self._core)
         if isinstance(outcome, Published):
             self.checker.reconcile(desired.checks(outcome.config.model, self._core.status()))
         self._feed.tell(told(outcome))

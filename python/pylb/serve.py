@@ -55,6 +55,7 @@ async def _serve(source: Source, watch: bool, admin: str | None) -> None:
                 nursery.start_soon(service.obey, signals)
                 if watch:
                     nursery.start_soon(service.watch)
+                await trio.lowlevel.checkpoint()  # lets every service take its place before anybody is told
                 service.ready()
                 await service.stopping.wait()
             nursery.cancel_scope.cancel()

@@ -104,7 +104,11 @@ class Stage:
         routes = [{"match": {"path": "/admin/"}, "pool": "admin"}, {"pool": "main"}]
         config = {
             "listeners": {name: {"bind": tcp(), "routes": routes, **how} for name, how in LISTENERS.items()},
-            "pools": {name: {"backends": [pool.address]} for name, pool in self.pools.items()},
+            # What backends do to connections here says nothing about how long they keep idle ones.
+            "pools": {
+                name: {"backends": [pool.address], "timeouts": {"keepalive": "60s"}}
+                for name, pool in self.pools.items()
+            },
             "workers": 1,
         }
         self.balancer = Balancer(folder, config).wait_until_ready()

@@ -60,7 +60,7 @@ def test_to_a_request_nobody_understood(serve, origin):
         assert talk.closed()
     assert one.count() == 0
     (line,) = balancer.access_log(1)
-    assert (line["status"], line["reason"]) == (400, "content-length-with-transfer-encoding")
+    assert (line["status"], line["reason"]) == (400, "length-and-encoding")
 
 
 def test_pipelined_behind_a_fault_is_dropped(serve, origin):

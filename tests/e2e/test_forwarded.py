@@ -47,8 +47,8 @@ def test_a_trusted_proxy_is_believed(serve, origin):
     assert trusted.get("x-forwarded-proto") == "https"
     assert trusted.get("x-forwarded-host") == "public.example"
     assert (other.get("x-forwarded-for"), other.get("x-forwarded-proto")) == ("127.0.0.3", "http")
-    lines = balancer.access_log(2)
-    assert [line["client"] for line in lines] == ["7.7.7.7", "127.0.0.3"], "the rightmost address that is not trusted"
+    clients = {line["client"] for line in balancer.access_log(2)}
+    assert clients == {"7.7.7.7", "127.0.0.3"}, "the rightmost address that is not trusted"
 
 
 def test_the_client_over_ipv6_and_over_a_unix_socket(serve, origin, tmp_path):
@@ -84,7 +84,7 @@ def test_request_ids(serve, origin):
     own = [ids[0], ids[1], ids[3]]
     assert all(UUID7.fullmatch(each or "") for each in own), ids
     assert len(set(own)) == 3
-    assert [line["id"] for line in balancer.access_log(4)] == ids
+    assert {line["id"] for line in balancer.access_log(4)} == set(ids)
 
 
 def test_names_with_underscores_are_dropped(serve, origin):

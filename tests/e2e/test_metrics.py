@@ -95,17 +95,19 @@ def test_counters_survive_a_reload(serve, origin):
     assert found.value("pylb_plan_generation") == 2
 
 
-def test_failed_connects_count_as_failures_of_their_backend(serve, origin):
+def test_tries_in_vain_are_counted(serve, origin):
     one = origin(script)
     dead = f"127.0.0.1:{free_port()}"
-    balancer = serve(site([dead, one.address], metrics={"bind": tcp()}))
+    balancer = serve(site([dead, one.address], pool={"passive": {"failures": 3, "eject": "60s"}}, metrics={"bind": tcp()}))
     with balancer.talk() as talk:
-        for _ in range(6):
+        for _ in range(10):
             assert talk.get().status == 200
     found = balancer.metrics()
     assert found.value("pylb_retries_total", reason="connect") == 3
-    assert balancer.backend("app", dead)["failures"] == 3
-    assert balancer.backend("app", dead)["requests"] == 3
+    assert found.value("pylb_backend_ejected", backend=dead) == 1
+    assert found.value("pylb_backend_ejected", backend=one.address) == 0
+    assert found.value("pylb_backend_requests_total", backend=one.address) == 10
+    assert balancer.backend("app", dead)["why"] == "connection refused"
 
 
 def test_health_pages(serve, origin):

@@ -140,3 +140,78 @@ impl Seats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Bell {
+        fn rings(&self) -> usize {
+            self.0.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    /// A clock whose engine started this many ticks ago, and which has not walked since.
+    fn clock(ticks: u32) -> Clock {
+        let started = Instant::now().checked_sub(Duration::from_millis(u64::from(ticks * TICK_MS)));
+        let clock = Clock::new(started.expect("a clock older than this test"));
+        clock.tick.set(0);
+        clock
+    }
+
+    #[test]
+    fn a_deadline_wakes_its_task_once_it_has_passed() {
+        let clock = clock(4);
+        let (early, late) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
+        let (first, second) = (clock.sit(&early.clone().into()), clock.sit(&late.clone().into()));
+        clock.expire_in(first, 2 * TICK_MS);
+        clock.expire_in(second, 60_000);
+        assert!(!clock.expired(first));
+        clock.walk();
+        assert!(clock.expired(first) && !clock.expired(second));
+        assert_eq!((early.rings(), late.rings()), (1, 0));
+    }
+
+    #[test]
+    fn a_new_deadline_replaces_the_old_one_and_a_seat_is_used_again() {
+        let clock = clock(4);
+        let bell = Arc::new(Bell::default());
+        let seat = clock.sit(&bell.clone().into());
+        clock.expire_in(seat, 0);
+        clock.expire_in(seat, 60_000);
+        clock.walk();
+        assert_eq!(bell.rings(), 0);
+        clock.leave(seat);
+        assert_eq!(clock.sit(&bell.into()).0, seat.0);
+        assert!(!clock.expired(seat));
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room() {
+        let clock = clock(4);
+        let (busy, old, young) = (Arc::new(Bell::default()), Arc::new(Bell::default()), Arc::new(Bell::default()));
+        clock.sit(&busy.clone().into());
+        clock.set_idle(clock.sit(&old.clone().into()), true);
+        clock.walk();
+        clock.set_idle(clock.sit(&young.clone().into()), true);
+        assert!(clock.evict_longest_idle());
+        assert_eq!((busy.rings(), old.rings(), young.rings()), (0, 1, 0));
+        assert!(clock.evict_longest_idle());
+        assert_eq!((busy.rings(), young.rings()), (0, 1));
+        assert!(!clock.evict_longest_idle());
+    }
+}

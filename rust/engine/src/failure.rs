@@ -22,7 +22,9 @@ pub(crate) enum Failure {
     Exhausted,
     /// The backend closed or reset before the first byte of its answer.
     ClosedEarly,
-    /// The backend closed or reset inside its answer.
+    /// The backend closed or reset inside the head of its answer.
+    CutInHead,
+    /// The backend closed or reset inside the body of its answer.
     Truncated,
     /// No response head in time.
     ResponseTimeout,
@@ -59,6 +61,7 @@ impl Failure {
             | Failure::ConnectTimeout
             | Failure::ConnectFailed
             | Failure::ClosedEarly
+            | Failure::CutInHead
             | Failure::Truncated
             | Failure::ResponseTimeout
             | Failure::ResponseIdle => Blame::Backend,
@@ -69,6 +72,11 @@ impl Failure {
             | Failure::BodyTooLarge => Blame::Client,
             Failure::Exhausted => Blame::Proxy,
         }
+    }
+
+    /// The same end of a connection, but part of a head had arrived.
+    pub(crate) fn inside_head(self) -> Self {
+        if self == Failure::ClosedEarly { Failure::CutInHead } else { self }
     }
 
     /// Whether the request may go to a backend again: never processed, or processed harmlessly and only once more.
@@ -88,6 +96,7 @@ impl Failure {
             Failure::ConnectRefused
             | Failure::ConnectFailed
             | Failure::ClosedEarly
+            | Failure::CutInHead
             | Failure::Truncated
             | Failure::ResponseIdle => 502,
             Failure::ClientGone | Failure::ClientSlow => 499,
@@ -104,7 +113,7 @@ impl Failure {
             Failure::ConnectRefused => Some("connection_refused"),
             Failure::ConnectTimeout => Some("connection_timeout"),
             Failure::ConnectFailed => Some("destination_ip_unroutable"),
-            Failure::ClosedEarly | Failure::Truncated => Some("http_response_incomplete"),
+            Failure::ClosedEarly | Failure::CutInHead | Failure::Truncated => Some("http_response_incomplete"),
             Failure::ResponseTimeout | Failure::ResponseIdle => Some("http_response_timeout"),
             Failure::Exhausted => Some("proxy_internal_error"),
             _ => None,
@@ -119,8 +128,8 @@ impl Failure {
             Failure::ConnectTimeout => "connect timeout",
             Failure::ConnectFailed => "connect failed",
             Failure::Exhausted => "no descriptors left",
-            Failure::ClosedEarly => "closed before response",
-            Failure::Truncated => "response cut short",
+            Failure::ClosedEarly | Failure::CutInHead => "incomplete-head",
+            Failure::Truncated => "incomplete-body",
             Failure::ResponseTimeout => "response timeout",
             Failure::ResponseIdle => "response stalled",
             Failure::ClientGone => "client gone",
@@ -140,7 +149,7 @@ impl Failure {
             Failure::ConnectFailed => "The backend could not be reached.",
             Failure::Exhausted => "The proxy has no descriptor left.",
             Failure::ClosedEarly => "The backend closed the connection before it answered.",
-            Failure::Truncated | Failure::ResponseIdle => "The backend's answer ended early.",
+            Failure::CutInHead | Failure::Truncated | Failure::ResponseIdle => "The backend's answer ended early.",
             Failure::ResponseTimeout => "The backend did not answer in time.",
             Failure::ClientGone | Failure::ClientSlow => "The client went away.",
             Failure::HeadTimeout => "The request head did not arrive in time.",

@@ -207,8 +207,9 @@ impl Conn {
         let parse = |bytes: &[u8], scanned: &mut usize, pages: &mut Pages| {
             wire::parse_response(bytes, scanned, to_head, rules, pages)
         };
-        let Some((head, rest)) = ready!(self.poll_head(cx, receive, pages, Failure::ClosedEarly, parse))? else {
-            return Poll::Ready(Err(Failure::ClosedEarly));
+        let cut = if self.interims == 0 { Failure::ClosedEarly } else { Failure::CutInHead };
+        let Some((head, rest)) = ready!(self.poll_head(cx, receive, pages, cut, parse))? else {
+            return Poll::Ready(Err(cut));
         };
         if head.is_interim() {
             self.interims += 1;
@@ -341,10 +342,8 @@ impl Conn {
             }
             let count = match ready!(self.socket.poll_read(cx, receive)) {
                 Ok(0) if self.ahead.is_empty() => return Poll::Ready(Ok(None)),
-                Ok(0) if cut == Failure::ClosedEarly => {
-                    return Poll::Ready(Err(Failure::Truncated));
-                }
-                Ok(0) | Err(_) => return Poll::Ready(Err(cut)),
+                Ok(0) | Err(_) if self.ahead.is_empty() => return Poll::Ready(Err(cut)),
+                Ok(0) | Err(_) => return Poll::Ready(Err(cut.inside_head())),
                 Ok(count) => count,
             };
             if self.ahead.is_empty() {

@@ -84,3 +84,33 @@ impl Facts {
         self.event.as_raw_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_signalled(facts: &Facts) -> bool {
+        rustix::io::read(facts.event.as_fd(), &mut [0u8; 8]).is_ok()
+    }
+
+    #[test]
+    fn facts_come_out_in_order_and_signal_once() {
+        let facts = Facts::new().expect("an eventfd");
+        facts.push(Fact::PlanApplied { generation: 1 });
+        facts.push(Fact::ClientEvicted);
+        assert!(is_signalled(&facts));
+        assert!(matches!(facts.take()[..], [Fact::PlanApplied { generation: 1 }, Fact::ClientEvicted]));
+        assert!(!is_signalled(&facts));
+        facts.push(Fact::ClientEvicted);
+        assert!(is_signalled(&facts));
+    }
+
+    #[test]
+    fn what_nobody_takes_is_dropped_and_counted() {
+        let facts = Facts::new().expect("an eventfd");
+        (0..CAPACITY + 3).for_each(|_| facts.push(Fact::ClientEvicted));
+        let taken = facts.take();
+        assert_eq!(taken.len(), CAPACITY + 1);
+        assert!(matches!(taken.last(), Some(Fact::FactsDropped { count: 3 })));
+    }
+}

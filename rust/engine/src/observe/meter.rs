@@ -108,3 +108,21 @@ pub(crate) struct WorkerMeter {
     pub refused_requests: Count,
     pub panics: Count,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_add_up_by_class_and_bucket() {
+        let meter = Meter::new(2);
+        meter.lane(0).exchange(200, Duration::from_micros(500));
+        meter.lane(1).exchange(204, Duration::from_micros(501));
+        meter.lane(1).exchange(0, Duration::from_secs(3_600));
+        meter.lane(1).exchange(799, Duration::ZERO);
+        let total = meter.total();
+        assert_eq!(total.by_class, [1, 0, 2, 0, 0, 1]);
+        assert_eq!((total.latency[0], total.latency[1], total.latency[BOUNDS_US.len()]), (2, 1, 1));
+        assert_eq!(total.requests(), 4);
+    }
+}

@@ -1,12 +1,12 @@
 //! Idle connections to backends, one pool per worker.
 //!
-//! The danger is the race: a request goes out while the backend's FIN is on its way, and nobody can say whether
-//! it was processed. Three things keep that rare. The youngest connection is taken first. A connection that
-//! the runtime knows to be closed is never taken. And how long a backend keeps idle connections is honoured
-//! where it says so (`Keep-Alive: timeout=N`) and learned where it does not: 80 % of the youngest age at which
-//! one was found closed, starting at 4 s; the figure grows again by a quarter every 10 s, so that one restart
-//! of a backend does not mark it for ever. A request that may not be sent twice gets a connection younger than
-//! half of that, and the kernel is asked about it, or a new one.
+//! The danger is the race: a request goes out while the backend's FIN is on its way, and nobody can say whether it was
+//! processed. Three things keep that rare. The youngest connection is taken first. A connection that the runtime knows
+//! to be closed is never taken. And how long a backend keeps idle connections is honoured where it says so
+//! (`Keep-Alive: timeout=N`) and learned where it does not: 80 % of the youngest age at which one was found closed,
+//! starting at 4 s; the figure grows again by half a second every 10 s, so that a crash of a backend, which closes young
+//! connections too, does not mark it for ever. A request that may not be sent twice gets a connection younger than half
+//! of that, and the kernel is asked about it, or a new one.
 //!
 //! A burst leaves more idle connections than `idle_connections` allows. They are closed by the sweep once they
 //! have been idle for a second, not at once: under steady load the same burst comes again within milliseconds.
@@ -21,6 +21,8 @@ const FIRST_GUESS_MS: u32 = 4_000;
 const SURPLUS_MS: u32 = 1_000;
 /// How often what was learned is relaxed.
 const RELAX_MS: u64 = 10_000;
+/// By how much, in milliseconds: back at the first guess within 80 s.
+const RELAX_BY_MS: u32 = 500;
 
 /// The idle connections of one worker, by the identity of the backend's live state.
 #[derive(Default)]
@@ -115,7 +117,7 @@ impl Pool {
         for shelf in self.shelves.values_mut() {
             closed += shelf.sweep(now_ms);
             if relax {
-                shelf.learned_ms = (shelf.learned_ms + shelf.learned_ms / 4 + 1).min(FIRST_GUESS_MS);
+                shelf.learned_ms = shelf.learned_ms.saturating_add(RELAX_BY_MS).min(FIRST_GUESS_MS);
             }
         }
         closed
@@ -165,4 +167,134 @@ impl Shelf {
 /// Milliseconds between two moments, in the width that limits are given in.
 fn age_ms(now_ms: u64, since_ms: u64) -> u32 {
     now_ms.saturating_sub(since_ms).try_into().unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use tokio::net::UnixStream;
+    use tokio::runtime::{Builder, LocalOptions};
+
+    use super::*;
+    use crate::end::{Buffers, Part, Piece};
+    use crate::socket::Socket;
+
+    const TERMS: Terms = Terms { keepalive_ms: None, limit: 2 };
+
+    /// A connection that has carried one exchange, and the backend's side of it.
+    async fn used_connection() -> (Conn, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("a pair of sockets");
+        let mut conn = Conn::new(Socket::Unix(near));
+        let mut buffers = Buffers::new();
+        let mut head = None;
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        if let wire::Parsed::Done { head: parsed, .. } =
+            wire::parse_request(request, &mut 0, &wire::Rules::default(), &mut buffers.pages)
+        {
+            head = Some(parsed);
+        }
+        let head = head.expect("a request head");
+        let edits = wire::RequestEdits {
+            client: std::net::IpAddr::from([127, 0, 0, 1]),
+            proto: "http",
+            trusted: false,
+            request_id: None,
+        };
+        poll_fn(|cx| Poll::Ready(conn.offer_request(cx, &mut buffers.scratch, &head, &edits, &Part::NOTHING, None)))
+            .await
+            .expect("a request sent");
+        far.writable().await.expect("a writable backend");
+        far.try_write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("an answer sent");
+        poll_fn(|cx| {
+            let Buffers { receive, pages, .. } = &mut buffers;
+            let piece = conn.poll_piece(cx, receive, pages, &wire::Rules::default());
+            piece.map(|piece| assert!(matches!(piece, Ok(Piece::Head(_, Part { last: true, .. })))))
+        })
+        .await;
+        (conn, far)
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.expect("a runtime").block_on(test);
+    }
+
+    /// Waits until the runtime has seen that the backend closed.
+    async fn close_and_notice(conn: &Conn, far: UnixStream) {
+        drop(far);
+        while !conn.socket().has_news() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn is_idle(found: Found) -> bool {
+        matches!(found, Found::Idle(..))
+    }
+
+    #[test]
+    fn the_youngest_is_taken_and_a_closed_one_never() {
+        run(async {
+            let mut pool = Pool::default();
+            let (alive, _far) = used_connection().await;
+            let (closed, far) = used_connection().await;
+            close_and_notice(&closed, far).await;
+            let terms = Terms { keepalive_ms: Some(10_000), ..TERMS };
+            pool.put(1, alive, terms, 1_000);
+            pool.put(1, closed, terms, 1_500);
+            let mut stale = 0;
+            assert!(is_idle(pool.take(1, true, 2_000, &mut stale)));
+            assert_eq!(stale, 1);
+            assert!(!is_idle(pool.take(1, true, 2_000, &mut stale)));
+            assert!(!is_idle(pool.take(2, true, 2_000, &mut stale)));
+        });
+    }
+
+    #[test]
+    fn a_backend_that_closed_early_is_remembered_for_a_while() {
+        run(async {
+            let mut pool = Pool::default();
+            let (closed, far) = used_connection().await;
+            close_and_notice(&closed, far).await;
+            pool.put(1, closed, TERMS, 0);
+            assert_eq!(pool.sweep(1_000), 1);
+            let (conn, _far) = used_connection().await;
+            pool.put(1, conn, TERMS, 2_000);
+            assert!(!is_idle(pool.take(1, true, 2_900, &mut 0)), "older than 80 % of what was seen closed");
+            let (conn, _far) = used_connection().await;
+            pool.put(1, conn, TERMS, 3_000);
+            assert!(is_idle(pool.take(1, true, 3_700, &mut 0)));
+        });
+    }
+
+    #[test]
+    fn what_may_not_be_sent_twice_takes_only_young_connections() {
+        run(async {
+            let mut pool = Pool::default();
+            let (conn, _far) = used_connection().await;
+            pool.put(1, conn, TERMS, 0);
+            assert!(!is_idle(pool.take(1, false, 2_000, &mut 0)));
+            assert!(is_idle(pool.take(1, true, 2_000, &mut 0)), "it is still good enough for what may");
+        });
+    }
+
+    #[test]
+    fn a_burst_is_kept_for_a_second_and_then_trimmed() {
+        run(async {
+            let mut pool = Pool::default();
+            let mut backends = Vec::new();
+            for _ in 0..5 {
+                let (conn, far) = used_connection().await;
+                pool.put(1, conn, TERMS, 0);
+                backends.push(far);
+            }
+            pool.sweep(999);
+            assert_eq!(pool.len(), 5);
+            pool.sweep(1_000);
+            assert_eq!(pool.len(), 2);
+            pool.retain(|backend| backend != 1);
+            assert_eq!(pool.len(), 0);
+        });
+    }
 }
