@@ -37,10 +37,14 @@ class Feed:
         self._capacity = capacity
         self._early: deque[Fact] | None = deque(maxlen=capacity)
         self._subscribers: list[_Subscriber] = []
+        self._closed = False
 
     def subscribe(self) -> "trio.MemoryReceiveChannel[Fact]":
         """All facts from now on. Ends when the core has stopped; close it to unsubscribe."""
         send, receive = trio.open_memory_channel[Fact](self._capacity)
+        if self._closed:
+            send.close()
+            return receive
         self._subscribers.append(_Subscriber(send))
         early, self._early = self._early or (), None
         for fact in early:
@@ -69,6 +73,7 @@ class Feed:
         for subscriber in self._subscribers:
             subscriber.close()
         self._subscribers = []
+        self._closed = True
 
 
 class _Subscriber:

@@ -36,6 +36,8 @@ def configure(log: Log) -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=log.level.upper(), force=True)
+    # Without descriptors trio reports each attempt with a traceback; the fact accept_paused says it once.
+    logging.getLogger("trio.serve_listeners").setLevel(logging.CRITICAL)
 
 
 def _handler(to: str) -> logging.Handler:

@@ -85,7 +85,7 @@ class Service:
                 messages.configure(self.balancer.config.model.log)
                 self.balancer.reopen_log()
             elif not self.stopping.is_set():
-                self.nursery.start_soon(self.reload)
+                self.nursery.start_soon(self.reload_unasked)
 
     def stop(self) -> None:
         """Gracefully; at once when called again."""
@@ -93,6 +93,15 @@ class Service:
             self.nursery.cancel_scope.cancel()
         self.stopping.set()
         self.notify.stopping("waiting for requests in flight")
+
+    async def reload_unasked(self) -> None:
+        """A reload that nobody waits for. A fault of ours in it must not end what is running."""
+        try:
+            await self.reload()
+        except Exception:
+            messages.logger.exception(
+                "the reload failed inside pylb, and changed nothing; please report this"
+            )
 
     async def reload(self) -> Outcome:
         self.notify.reloading()
@@ -103,7 +112,7 @@ class Service:
 
     async def watch(self) -> None:
         async for _ in changes(self.balancer.watched):
-            await self.reload()
+            await self.reload_unasked()
 
     def heard(self, fact: Fact) -> None:
         """A configuration in force also says where messages go."""

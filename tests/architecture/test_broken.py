@@ -4,7 +4,6 @@ A break is one change of one file in a copy of the tree; the rule that keeps tha
 the complaint must name what was done.
 """
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from architecture import rules_prose as prose
 from architecture import rules_python as python
 from architecture import rules_rust as rust
 from architecture.test_rules import RULES, Rule
-from architecture.tree import ROOT, Tree
+from architecture.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -248,22 +247,7 @@ BREAKS = [
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of all that the rules look at."""
-    root = tmp_path_factory.mktemp("tree")
-    clutter = shutil.ignore_patterns(
-        "__pycache__", "target", "corpus", "artifacts", "*.so", "results", ".*_cache"
-    )
-    for folder in ("rust", "python", "bench", "docs", "tests"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=clutter)
-    for name in (
-        "Cargo.toml",
-        "Cargo.lock",
-        "pyproject.toml",
-        "README.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-    ):
-        shutil.copy(ROOT / name, root / name)
-    return root
+    return Tree().copy(tmp_path_factory.mktemp("tree")).root
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=str)

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+
+FOLDERS = ("rust", "python", "bench", "docs", "tests")
+
+LEFT_BEHIND = {"__pycache__", "corpus", "artifacts", "results", "rust/fuzz/target"}
+"""Folders that builds and runs fill."""
 
 PURE = ("wire", "balance", "plan")
 """Crates that do no I/O, read no clock and draw no chance."""
@@ -32,8 +38,17 @@ class Tree:
         for pattern in patterns:
             for found in sorted((self.root / folder).rglob(pattern)):
                 path = found.relative_to(self.root)
-                if found.is_file() and not {"__pycache__", "target", "corpus", "results"} & set(path.parts):
+                if found.is_file() and not LEFT_BEHIND & {*path.parts, str(Path(*path.parts[:3]))}:
                     yield path
+
+    def copy(self, root: Path) -> "Tree":
+        """A copy of all that the rules look at."""
+        wanted = [path for folder in FOLDERS for path in self.files(folder, "*") if path.suffix != ".so"]
+        wanted += [path.relative_to(self.root) for path in self.root.iterdir() if path.is_file()]
+        for path in wanted:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.root / path, root / path)
+        return Tree(root)
 
     # ---- Rust
 

@@ -1,8 +1,8 @@
 """The cases of tests/wire, and how one is played through a running pylb.
 
-A case is played on a client connection of its own. Behind it goes a *sentinel*, an honest request whose answer and
-whose line in the access log mark the end of the case: pylb has one worker here, so whatever the case caused has
-happened by then. What came of it is judged later, by the tests.
+A case is played on a client connection of its own. Behind it goes a *sentinel*, an honest request whose
+answer and whose line in the access log mark the end of the case: pylb has one worker here, so whatever the
+case caused has happened by then. What came of it is judged later, by the tests.
 """
 
 import json

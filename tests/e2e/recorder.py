@@ -1,9 +1,9 @@
 """A backend that takes pylb at its word: every byte it gets is read by the letter of the protocol and kept.
 
-Where `origin` is lenient, so that tests can be short, a `Recorder` believes nothing: a line without CR, a length
-beside chunks or a chunk size in another form than ours is an error of pylb and kept in `broken`. One thread
-serves all connections, so `settle` can say that everything sent so far has been seen: on the loopback, bytes
-have arrived once send(2) returns.
+Where `origin` is lenient, so that tests can be short, a `Recorder` believes nothing: a line without CR, a
+length beside chunks or a chunk size in another form than ours is an error of pylb and kept in `broken`. One
+thread serves all connections, so `settle` can say that everything sent so far has been seen: on the
+loopback, bytes have arrived once send(2) returns.
 """
 
 import contextlib
@@ -134,6 +134,7 @@ class _Side:
         self._number = number
         self._ahead = b""
         self._open: Message | None = None
+        self._due = FINE
 
     def ready(self) -> None:
         """Something came, or the end."""
@@ -167,22 +168,22 @@ class _Side:
                 return False
             self._open = Message(self._number, self._lines(end + 4))
             self._recorder.messages.append(self._open)
-            self._answer(self._open, at_head=True)
+            self._due = self._recorder.answer(self._open)
+            self._answer(at_head=True)
             if self._open is None:
                 return False
         done = self._chunks(self._open) if self._is_chunked(self._open) else self._length(self._open)
         if done:
             self._open.complete = True
-            finished, self._open = self._open, None
-            self._answer(finished, at_head=False)
+            self._open = None
+            self._answer(at_head=False)
         return done and bool(self._ahead)
 
-    def _answer(self, message: Message, *, at_head: bool) -> None:
-        answer = self._recorder.answer(message)
-        if answer.at_head is at_head:
+    def _answer(self, *, at_head: bool) -> None:
+        if self._due.at_head is at_head:
             with contextlib.suppress(OSError):
-                self._socket.sendall(answer.data)
-            if answer.close:
+                self._socket.sendall(self._due.data)
+            if self._due.close:
                 self._open = None
                 self._ahead = b""
                 self._end()

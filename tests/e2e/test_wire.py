@@ -1,8 +1,8 @@
 """Every row of tests/wire, end to end: real sockets on both sides of a running pylb.
 
-Cargo reads the same tables and asks the parser. Here the question is the one that matters in the end: what reaches
-a backend, what reaches the client, and which connections live on. All cases are played first, one after the
-other, on one process; then each test judges its own.
+Cargo reads the same tables and asks the parser. Here the question is the one that matters in the end: what
+reaches a backend, what reaches the client, and which connections live on. All cases are played first, one
+after the other, on one process; then each test judges its own.
 """
 
 from collections import Counter
@@ -51,7 +51,9 @@ def test_request(case: Case, shown: Shown) -> None:
     if "upstream" in last:
         keeps = last["upstream"].get("keep_alive") is not False
         assert played.closed is (None if keeps else True)
-        assert not keeps or (played.second and played.second.body == b"fine"), "the connection did not live on"
+        assert not keeps or (played.second and played.second.body == b"fine"), (
+            "the connection did not live on"
+        )
         return
     assert played.closed, "the connection did not end"
 

@@ -63,3 +63,4 @@ async def test_the_end_comes_after_what_waits() -> None:
     feed.tell({"fact": "n", "n": 1})
     feed.close()
     assert [fact async for fact in facts] == numbered(1)
+    assert [fact async for fact in feed.subscribe()] == []

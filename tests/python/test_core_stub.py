@@ -7,9 +7,8 @@ from typing import Any
 
 import pylb
 import pytest
-from pylb import core, errors
+from pylb import _core, core, errors
 
-_core: Any = pytest.importorskip("pylb._core", reason="the core is not built")
 STUB = ast.parse(Path(pylb.__file__).with_name("_core.pyi").read_text())
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
 FUNCTIONS = {node.name: node for node in STUB.body if isinstance(node, ast.FunctionDef)}

@@ -25,7 +25,7 @@ BAD = Answer(False, "expected 200-399", 503, 0.002)
 class World:
     """Backends by address, and everything that the checker did to it."""
 
-    answers: dict[str, Answer | str] = field(default_factory=dict)
+    answers: dict[str, Answer | Exception] = field(default_factory=dict)
     asked: list[tuple[str, float]] = field(default_factory=list)
     health: dict[Key, bool] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
@@ -33,8 +33,8 @@ class World:
     async def ask(self, question: Question) -> Answer:
         self.asked.append((question.address, trio.current_time()))
         answer = self.answers[question.address]
-        if isinstance(answer, str):
-            raise Unasked(answer)
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     def set_health(self, pool: str, backend: str, up: bool) -> bool:
@@ -169,17 +169,21 @@ async def test_what_is_gone_is_not_asked_and_starts_anew_when_it_is_back(autojum
     assert [fact["fact"] for fact in world.facts] == ["backend_up", "backend_up"]
 
 
-async def test_what_could_not_be_asked_changes_nothing_and_is_told_once(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("reason", [Unasked("Too many open files"), TypeError("a fault of ours")])
+async def test_what_could_not_be_asked_changes_nothing_and_is_told_once(
+    autojump_clock: MockClock, reason: Exception
+) -> None:
     world = World({"a": GOOD})
     async with checking(world) as checker:
         checker.reconcile({A: check("a")})
         await trio.sleep(1)
-        world.answers["a"] = "Too many open files"
+        world.answers["a"] = reason
         await trio.sleep(100)
         assert world.health == {A: True}
         world.answers["a"] = GOOD
         await trio.sleep(10)
     assert [fact["fact"] for fact in world.facts] == ["backend_up", "check_skipped"]
+    assert str(reason) in world.facts[1]["why"]
 
 
 async def test_the_last_answer_can_be_seen(autojump_clock: MockClock) -> None:

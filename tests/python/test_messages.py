@@ -65,3 +65,10 @@ async def test_a_storm_is_one_line_a_second_with_a_count(
     texts = [record.getMessage() for record in caplog.records]
     assert texts[0].endswith("connection was closed")
     assert texts[1:] == [texts[0] + " (4 more before)"]
+
+
+def test_trio_reports_no_traceback_for_each_missing_descriptor(tmp_path: Path) -> None:
+    file = tmp_path / "pylb.log"
+    configure(Log(to=str(file)))
+    logging.getLogger("trio.serve_listeners").error("accept returned EMFILE")
+    assert file.read_text() == ""

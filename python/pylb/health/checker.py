@@ -114,9 +114,11 @@ class Checker:
                 started = trio.current_time()
                 try:
                     answer = await self._ask(check.question)
-                except Unasked as reason:
+                except Exception as reason:
+                    # Whatever it is, the backend is not to blame, and a check must not end the load balancer.
                     if not skipped:
-                        self._tell(_fact("check_skipped", key, why=str(reason)))
+                        why = str(reason) if isinstance(reason, Unasked) else f"fault inside pylb: {reason!r}"
+                        self._tell(_fact("check_skipped", key, why=why))
                     skipped = True
                 else:
                     skipped = False

@@ -1,8 +1,7 @@
 //! `pylb._core`: the only crate that knows Python exists.
 //!
-//! The border is crossed by whole values and never by calls into Python: drafts come in as bytes, facts and status go
-//! out as plain dicts (written as JSON text and read by Python's own `json`, so no type is described twice). Nothing
-//! here decides anything. Calls that may take long, because they compile a plan, open sockets or join threads, are
+//! The border is crossed by whole values: drafts come in as bytes, facts and status go out as plain dicts (written as
+//! JSON text and read by Python's own `json`, so no type is described twice). Nothing here decides anything. Calls that may take long, because they compile a plan, open sockets or join threads, are
 //! made detached from the interpreter, so that other Python threads run on meanwhile; the engine's threads never
 //! attach to it at all.
 //!

@@ -22,7 +22,8 @@ use crate::worker::{ExchangeBox, Worker};
 /// reset the connection before the client has read its answer (RFC 9112, 9.6).
 const LINGER_MS: u32 = 1_000;
 
-/// How long a connection without a request is waited for when no more are accepted.
+/// How long an idle connection may still bring a request once no more are accepted: closing it at once would lose the
+/// request that crosses the FIN, while one that comes is answered with `Connection: close`.
 const LAST_CALL_MS: u32 = 1_000;
 
 /// Who is connected, and where they came in.
@@ -104,13 +105,10 @@ impl Client {
             }
             Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
             Poll::Pending if down.has_ahead() => Waiting::Rest,
-            Poll::Pending if served > 0 => Waiting::Next,
             Poll::Pending if self.worker.is_closing(self.door) => Waiting::Last,
+            Poll::Pending if served > 0 => Waiting::Next,
             Poll::Pending => Waiting::First,
         };
-        if now == Waiting::Next && self.worker.is_closing(self.door) && !down.socket().has_news_now() {
-            return Poll::Ready(Ok(None));
-        }
         if now != *waiting {
             // The head's time runs from the connection's start, or from its first byte on a kept one.
             if !(now == Waiting::Rest && *waiting == Waiting::First) {
@@ -206,7 +204,7 @@ enum Waiting {
     Nothing,
     /// The first byte on a new connection.
     First,
-    /// The first byte on a new connection that came just before accepting ended.
+    /// The first byte of what can only be the last request: nobody is accepted any more.
     Last,
     /// The first byte of a further request.
     Next,
