@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub draining: AtomicBool,
     /// Microseconds since `epoch` at which Python last showed a sign of life.
     pub heartbeat: AtomicU64,
+    /// Counts calls for descriptors; at a new one every worker closes its idle connections to backends.
+    pub calls_for_descriptors: AtomicU64,
     running: Mutex<Option<Arc<Running>>>,
 }
 
@@ -51,6 +53,7 @@ impl Shared {
             max_clients: AtomicUsize::new(usize::MAX),
             draining: AtomicBool::new(false),
             heartbeat: AtomicU64::new(0),
+            calls_for_descriptors: AtomicU64::new(0),
             running: Mutex::new(None),
         })
     }

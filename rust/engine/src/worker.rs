@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use plan::Tick;
@@ -54,6 +55,7 @@ pub(crate) struct Worker {
     dice: RefCell<fastrand::Rng>,
     exchanges: RefCell<Vec<ExchangeBox>>,
     ticks: Cell<u32>,
+    calls_heard: Cell<u64>,
 }
 
 /// Room for an exchange, empty while it is on the free list.
@@ -124,6 +126,7 @@ impl Worker {
             dice: RefCell::new(fastrand::Rng::new()),
             exchanges: RefCell::default(),
             ticks: Cell::new(0),
+            calls_heard: Cell::new(0),
             shared,
         }
     }
@@ -196,6 +199,12 @@ impl Worker {
         tokio::task::spawn_local(client.serve(socket));
     }
 
+    /// Closes idle connections to backends, here at once and in the siblings at their next tick.
+    pub(crate) fn free_descriptors(&self) {
+        self.shared.calls_for_descriptors.fetch_add(1, Ordering::Relaxed);
+        self.upstream.borrow_mut().clear();
+    }
+
     fn resume(self: &Rc<Self>, doors: &mut Doors, kept: &Kept) {
         self.draining.set(kept.draining);
         *self.running.borrow_mut() = kept.running.clone().map(Rc::new);
@@ -258,6 +267,10 @@ impl Worker {
     fn tick(&self, doors: &Doors) {
         self.clock.walk();
         doors.tick(self);
+        let calls = self.shared.calls_for_descriptors.load(Ordering::Relaxed);
+        if calls != self.calls_heard.replace(calls) {
+            self.upstream.borrow_mut().clear();
+        }
         self.log.flush(&self.shared.log);
         self.ticks.set(self.ticks.get().wrapping_add(1));
         if self.ticks.get().is_multiple_of(SWEEP_TICKS) {

@@ -3,14 +3,19 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::story::since;
 use super::{Exchange, Phase, Upload, Upstream};
+use crate::clock::TICK_MS;
 use crate::end::Conn;
 use crate::failure::Failure;
 use crate::upstream::connect::connect;
 use crate::upstream::pool::Found;
 use crate::worker::Worker;
+
+/// How long a connection to a backend waits for descriptors to become free.
+const BREATH: Duration = Duration::from_millis(TICK_MS as u64);
 
 impl Exchange {
     /// Takes an idle connection to the picked backend; false if there is none that is safe enough.
@@ -34,11 +39,30 @@ impl Exchange {
     /// Connects to the picked backend, within the pool's time and for as long as the client stays.
     pub(super) async fn open(&mut self, worker: &Worker, down: &mut Conn) -> Result<(), Failure> {
         let begun = worker.now();
-        let (address, connect_ms) = self.pick().address();
-        worker.clock.expire_in(self.seat, connect_ms);
+        worker.clock.expire_in(self.seat, self.pick().address().1);
+        let conn = loop {
+            match self.connect(worker, down).await {
+                // Idle connections of all workers make room at the next tick.
+                Err(Failure::Exhausted) if !worker.clock.expired(self.seat) => {
+                    worker.free_descriptors();
+                    tokio::time::sleep(BREATH).await;
+                }
+                result => break result?,
+            }
+        };
+        worker.meter().connected.add(1);
+        let sent = worker.now();
+        self.story.connect = Some(since(begun, sent));
+        self.story.reused = false;
+        self.use_upstream(Upstream { conn, reused_ms: None, sent });
+        Ok(())
+    }
+
+    async fn connect(&self, worker: &Worker, down: &mut Conn) -> Result<Conn, Failure> {
+        let (address, _) = self.pick().address();
         let mut connecting = pin!(connect(address.clone(), worker.descriptor_limit));
         let watching = self.watching && down.has_read_all();
-        let conn = poll_fn(|cx| {
+        poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
                 return Poll::Ready(result.map(Conn::new).map_err(|error| Failure::of_connect(&error)));
             }
@@ -50,13 +74,7 @@ impl Exchange {
             }
             Poll::Pending
         })
-        .await?;
-        worker.meter().connected.add(1);
-        let sent = worker.now();
-        self.story.connect = Some(since(begun, sent));
-        self.story.reused = false;
-        self.use_upstream(Upstream { conn, reused_ms: None, sent });
-        Ok(())
+        .await
     }
 
     fn use_upstream(&mut self, up: Upstream) {

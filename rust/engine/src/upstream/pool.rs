@@ -123,6 +123,11 @@ impl Pool {
         closed
     }
 
+    /// Closes everything: somebody needs the descriptors more.
+    pub(crate) fn clear(&mut self) {
+        self.shelves.values_mut().for_each(|shelf| shelf.idle.clear());
+    }
+
     /// Closes the connections of all backends that `is_wanted` denies.
     pub(crate) fn retain(&mut self, is_wanted: impl Fn(u64) -> bool) {
         self.shelves.retain(|backend, _| is_wanted(*backend));
