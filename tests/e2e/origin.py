@@ -137,6 +137,8 @@ class Origin:
         self.ledger: list[Ask] = []
         self.abandoned: list[Ask] = []
         """Requests during which the other side went away, as far as the script noticed."""
+        self.faults: list[Exception] = []
+        """What went wrong inside the script, assertions included; raised at the end."""
         self.connections = 0
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
@@ -155,6 +157,8 @@ class Origin:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+        if error is None and self.faults:
+            raise self.faults[0]
 
     def start(self) -> None:
         """Opens the port (again)."""
@@ -217,6 +221,8 @@ class Origin:
                     return
         except Gone:
             return
+        except Exception as fault:
+            self.faults.append(fault)
         finally:
             line.close()
             with self._lock:

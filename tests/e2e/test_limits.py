@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from .balancer import site
-from .patience import holds, until
+from .patience import holds, pause, until
 from .talk import Cut
 
 
@@ -88,18 +88,30 @@ def test_at_max_clients_nobody_is_closed_without_need(serve, origin):
 
 def test_at_max_clients_the_longest_idle_makes_room(serve, origin):
     one = origin()
-    balancer = serve(site([one.address], max_clients=4))
+    balancer = serve(site([one.address], max_clients=4, workers=1))
     until("the probes of the start are gone", lambda: balancer.status()["clients"] == 0)
     talks = [balancer.talk() for _ in range(4)]
-    for talk in talks:
+    for talk in (*talks, talks[0]):
         assert talk.get().status == 200
-    assert talks[1].get().status == 200
+        pause(0.12)  # idle times are told apart in steps of 50 ms
     with balancer.talk() as late:
         assert late.get().status == 200
-    assert talks[0].closed(), "the longest idle one"
-    balancer.said("max_clients")
-    for talk in talks[1:]:
+    assert talks[1].closed(), "the longest idle one"
+    balancer.said("max_clients is reached")
+    for talk in (talks[0], *talks[2:]):
         assert talk.get().status == 200
+    for talk in talks:
+        talk.close()
+
+
+def test_at_max_clients_an_idle_client_of_another_worker_makes_room(serve, origin):
+    one = origin()
+    balancer = serve(site([one.address], max_clients=1))
+    until("the probes of the start are gone", lambda: balancer.status()["clients"] == 0)
+    talks = []
+    for _ in range(8):
+        talks.append(balancer.talk(seconds=3))
+        assert talks[-1].get().status == 200
     for talk in talks:
         talk.close()
 

@@ -255,13 +255,28 @@ def test_an_early_answer_ends_the_upload_but_not_the_answer(serve, origin):
         assert answer.get("connection") == "close"
 
 
+EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+
+
 def test_bytes_behind_an_answer_are_never_the_next_answer(serve, origin):
-    one = origin(lambda ask: (ask.answer(200, "mine"), ask.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")))
+    one = origin(lambda ask: ask.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine" + EVIL))
     balancer = serve(site([one.address]))
     with balancer.talk() as talk:
-        for _ in range(5):
+        for _ in range(20):
             assert talk.get().body == b"mine"
+    assert one.connections == 20
     until("every connection was thrown away", lambda: one.open_connections() == 0)
+
+
+def test_bytes_on_an_idle_connection_are_never_an_answer(serve, origin):
+    one = origin(lambda ask: ask.answer(200, "mine"))
+    balancer = serve(site([one.address]))
+    with balancer.talk() as talk:
+        for number in range(1, 11):
+            assert talk.get().body == b"mine"
+            assert one.connections == number
+            one.ledger[-1].send(EVIL)
+            until("the connection was thrown away", lambda: one.open_connections() == 0)
 
 
 def test_a_method_of_ones_own(serve, origin):

@@ -222,4 +222,4 @@ def test_a_backend_that_dies_in_mid_body_is_never_a_clean_end(serve, origin, how
             if head.get("content-length") is None and head.get("transfer-encoding") is None:
                 assert cut.value.how == "reset"
     (first, *_) = balancer.access_log(2)
-    assert first["reason"] == "response cut short"
+    assert first["reason"] == "incomplete-body"

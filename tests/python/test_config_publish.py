@@ -123,7 +123,7 @@ async def test_a_port_in_use_is_one_line_and_exit_1(setup: Setup) -> None:
     outcome = await setup.publisher.publish()
     assert isinstance(outcome, Refused)
     assert outcome.exit_code == 1
-    expected = f"{setup.file}:2:15: cannot listen on 127.0.0.1:8080: Address already in use"
+    expected = f"{setup.file}:2:15: listener web: cannot listen on 127.0.0.1:8080: Address already in use"
     assert outcome.describe() == expected
 
 

@@ -82,15 +82,8 @@ struct End {
 
 impl Pair {
     fn new(client: TcpStream, upstream: TcpStream) -> Self {
-        let end = |stream| End {
-            stream,
-            backlog: Vec::new(),
-            ended: false,
-            interest: Interest::Read,
-        };
-        Self {
-            ends: [end(client), end(upstream)],
-        }
+        let end = |stream| End { stream, backlog: Vec::new(), ended: false, interest: Interest::Read };
+        Self { ends: [end(client), end(upstream)] }
     }
 
     /// One event at one side: its backlog goes out, or what it sent goes to the other side.
@@ -115,10 +108,7 @@ impl Pair {
 
     fn rearm(&mut self, slot: usize, poller: &Poller) -> io::Result<()> {
         for side in 0..2 {
-            let wanted = match (
-                self.ends[side].backlog.is_empty(),
-                self.ends[1 - side].backlog.is_empty(),
-            ) {
+            let wanted = match (self.ends[side].backlog.is_empty(), self.ends[1 - side].backlog.is_empty()) {
                 (false, _) => Interest::Write,
                 (true, true) if !self.ends[side].ended => Interest::Read,
                 (true, _) => Interest::Nothing,

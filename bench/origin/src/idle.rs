@@ -16,12 +16,7 @@ const REQUEST: &[u8] = b"GET /64 HTTP/1.1\r\nHost: idle.example\r\n\r\n";
 pub fn run(port: u16, count: usize) -> io::Result<()> {
     let mut held = Vec::with_capacity(count);
     for number in 1..=count {
-        let name = |error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("connection {number} of {count}: {error}"),
-            )
-        };
+        let name = |error: io::Error| io::Error::new(error.kind(), format!("connection {number} of {count}: {error}"));
         held.push(used_once(port).map_err(name)?);
     }
     println!("holding {count}");
@@ -40,11 +35,7 @@ fn used_once(port: u16) -> io::Result<TcpStream> {
             count => answer.extend_from_slice(&buffer[..count]),
         }
     }
-    if answer.starts_with(b"HTTP/1.1 200") {
-        Ok(stream)
-    } else {
-        Err(io::Error::other("the answer is not a 200"))
-    }
+    if answer.starts_with(b"HTTP/1.1 200") { Ok(stream) } else { Err(io::Error::other("the answer is not a 200")) }
 }
 
 /// The head and the 64 bytes behind it are there. Errors of proxies have other lengths and end by closing or a timeout.

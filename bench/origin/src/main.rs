@@ -25,16 +25,9 @@ fn main() -> ExitCode {
         return usage();
     };
     raise_descriptor_limit();
-    let ports = |name: &str| {
-        numbers(options, name)
-            .and_then(|all| all.into_iter().map(port).collect::<Option<Vec<u16>>>())
-    };
-    let outcome = match (
-        command.as_str(),
-        ports("--port"),
-        ports("--listen"),
-        ports("--to"),
-    ) {
+    let ports =
+        |name: &str| numbers(options, name).and_then(|all| all.into_iter().map(port).collect::<Option<Vec<u16>>>());
+    let outcome = match (command.as_str(), ports("--port"), ports("--listen"), ports("--to")) {
         ("origin", Some(own), _, _) => origin::run(&own),
         ("forward", _, Some(own), Some(to)) if own.len() == 1 => forward::run(own[0], &to),
         ("idle", _, _, Some(to)) if to.len() == 1 => match numbers(options, "--connections") {
@@ -73,11 +66,5 @@ fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
     // Failing is harmless here: too few descriptors show up as an error at the accept or connect that lacks one.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

@@ -19,20 +19,12 @@ const HEAD_LIMIT: usize = BUFFER;
 
 /// Serves on all ports until it is killed.
 pub fn run(ports: &[u16]) -> io::Result<()> {
-    let listeners = ports
-        .iter()
-        .map(|port| listen(*port))
-        .collect::<io::Result<Vec<_>>>()?;
+    let listeners = ports.iter().map(|port| listen(*port)).collect::<io::Result<Vec<_>>>()?;
     let mut poller = Poller::new()?;
     for (number, listener) in listeners.iter().enumerate() {
         poller.add(listener, number, Interest::Read)?;
     }
-    let mut origin = Origin {
-        answers: Answers::new(),
-        served: 0,
-        connections: Slots::new(),
-        buffer: vec![0; BUFFER],
-    };
+    let mut origin = Origin { answers: Answers::new(), served: 0, connections: Slots::new(), buffer: vec![0; BUFFER] };
     let (mut ready, mut gone) = (Vec::new(), Vec::new());
     loop {
         poller.wait(&mut ready)?;
@@ -81,13 +73,7 @@ impl Origin {
     fn welcome(&mut self, listener: &TcpListener, poller: &Poller, first: usize) -> io::Result<()> {
         for stream in accepted(listener) {
             let owed = VecDeque::new();
-            let connection = Connection {
-                stream,
-                partial: Vec::new(),
-                owed,
-                closing: false,
-                interest: Interest::Read,
-            };
+            let connection = Connection { stream, partial: Vec::new(), owed, closing: false, interest: Interest::Read };
             let slot = self.connections.insert(connection);
             let connection = self.connections.entry(slot).expect("just inserted");
             poller.add(&connection.stream, first + slot, Interest::Read)?;
@@ -114,11 +100,7 @@ impl Origin {
         if connection.send(&self.answers).is_err() {
             return Ok(false);
         }
-        let wanted = if connection.owed.is_empty() {
-            Interest::Read
-        } else {
-            Interest::Write
-        };
+        let wanted = if connection.owed.is_empty() { Interest::Read } else { Interest::Write };
         if wanted != connection.interest {
             connection.interest = wanted;
             poller.change(&connection.stream, first + slot, wanted)?;
@@ -150,10 +132,7 @@ impl Connection {
                 break;
             };
             used += request.head.len();
-            self.owed.push_back(Owed {
-                answer: answers.pick(&request, served),
-                sent: 0,
-            });
+            self.owed.push_back(Owed { answer: answers.pick(&request, served), sent: 0 });
             self.closing = request.close || request.path.is_empty();
         }
         used
@@ -164,11 +143,7 @@ impl Connection {
             let count = if self.owed.len() == 1 {
                 self.stream.write(self.owed[0].rest(answers))
             } else {
-                let rests = self
-                    .owed
-                    .iter()
-                    .take(GATHERED)
-                    .map(|owed| IoSlice::new(owed.rest(answers)));
+                let rests = self.owed.iter().take(GATHERED).map(|owed| IoSlice::new(owed.rest(answers)));
                 self.stream.write_vectored(&rests.collect::<Vec<_>>())
             };
             match count {
@@ -211,17 +186,14 @@ impl Answers {
     fn new() -> Self {
         let sizes: [(&[u8], usize); 3] = [(b"/64", 64), (b"/16k", 16 << 10), (b"/1m", 1 << 20)];
         let body = |size: usize| b"0123456789abcdef".repeat(size / 16);
-        let ready = [false, true].into_iter().flat_map(|close| {
-            sizes.map(|(path, size)| (path, close, answer("200 OK", close, &body(size))))
-        });
-        Self {
-            ready: ready.collect(),
-        }
+        let ready = [false, true]
+            .into_iter()
+            .flat_map(|close| sizes.map(|(path, size)| (path, close, answer("200 OK", close, &body(size)))));
+        Self { ready: ready.collect() }
     }
 
     fn pick(&self, request: &Request<'_>, served: &mut u64) -> Answer {
-        let fits =
-            |entry: &(&[u8], bool, Vec<u8>)| entry.0 == request.path && entry.1 == request.close;
+        let fits = |entry: &(&[u8], bool, Vec<u8>)| entry.0 == request.path && entry.1 == request.close;
         if let Some(number) = self.ready.iter().position(fits) {
             *served += 1;
             return Answer::Ready(number);
@@ -230,11 +202,7 @@ impl Answers {
             b"/served" => answer("200 OK", request.close, format!("{served}\n").as_bytes()),
             b"/echo" => answer("200 OK", request.close, request.head),
             b"" => answer("405 Method Not Allowed", true, b"only GET\n"),
-            _ => answer(
-                "404 Not Found",
-                request.close,
-                b"try /64, /16k, /1m, /served or /echo\n",
-            ),
+            _ => answer("404 Not Found", request.close, b"try /64, /16k, /1m, /served or /echo\n"),
         })
     }
 }

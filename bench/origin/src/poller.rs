@@ -40,40 +40,23 @@ impl Poller {
     /// An instance that watches nothing yet.
     pub fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Self {
-            epoll,
-            events: Vec::with_capacity(1024),
-        })
+        Ok(Self { epoll, events: Vec::with_capacity(1024) })
     }
 
     /// Watches `socket`; its events carry `token`. Closing the socket ends it.
     pub fn add(&self, socket: impl AsFd, token: usize, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            socket,
-            EventData::new_u64(token as u64),
-            interest.flags(),
-        )?)
+        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token as u64), interest.flags())?)
     }
 
     /// Changes what a watched socket is woken for.
     pub fn change(&self, socket: impl AsFd, token: usize, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(
-            &self.epoll,
-            socket,
-            EventData::new_u64(token as u64),
-            interest.flags(),
-        )?)
+        Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(token as u64), interest.flags())?)
     }
 
     /// Waits for at least one event and puts the tokens of all into `ready`.
     pub fn wait(&mut self, ready: &mut Vec<usize>) -> io::Result<()> {
         self.events.clear();
-        match epoll::wait(
-            &self.epoll,
-            rustix::buffer::spare_capacity(&mut self.events),
-            None,
-        ) {
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -115,10 +98,7 @@ pub struct Slots<T> {
 impl<T> Slots<T> {
     /// No connection yet.
     pub fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { entries: Vec::new(), free: Vec::new() }
     }
 
     /// Keeps a connection and says its number.

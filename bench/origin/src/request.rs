@@ -21,11 +21,7 @@ pub fn parse(bytes: &[u8]) -> Option<Request<'_>> {
     let target = line.strip_prefix(b"GET ").unwrap_or_default();
     let path = &target[..memchr::memchr(b' ', target).unwrap_or(0)];
     let old = line.ends_with(b"HTTP/1.0");
-    Some(Request {
-        path,
-        close: closes(head, old),
-        head,
-    })
+    Some(Request { path, close: closes(head, old), head })
 }
 
 fn closes(head: &[u8], old: bool) -> bool {
@@ -35,13 +31,9 @@ fn closes(head: &[u8], old: bool) -> bool {
     };
     let value = &head[at + b"onnection: ".len()..];
     if old {
-        !value
-            .get(..10)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"keep-alive"))
+        !value.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"keep-alive"))
     } else {
-        value
-            .get(..5)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"close"))
+        value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"close"))
     }
 }
 
@@ -54,10 +46,7 @@ mod tests {
         assert!(parse(b"GET /64 HTTP/1.1\r\nHost: a\r\n").is_none());
         let two = b"GET /64 HTTP/1.1\r\nHost: a\r\n\r\nGET /1m HTTP/1.1\r\n\r\n";
         let first = parse(two).unwrap();
-        assert_eq!(
-            (first.path, first.close, first.head.len()),
-            (&b"/64"[..], false, 29)
-        );
+        assert_eq!((first.path, first.close, first.head.len()), (&b"/64"[..], false, 29));
         assert_eq!(parse(&two[first.head.len()..]).unwrap().path, b"/1m");
     }
 

@@ -117,9 +117,7 @@ class Publisher:
         except PlanInvalid as error:
             return self._refuse(tuple(config.explain(error.errors)))
         except BindFailed as error:
-            place = config.locate(("listeners", error.listener, "bind"))
-            reason = f"{place}: cannot listen on {error.bind}: {error.strerror or error}"
-            return self._answer(Refused((), reason, 1))
+            return self._answer(Refused((), _cannot_listen(config, error), 1))
         self.config = config
         return self._answer(Published(generation, config))
 
@@ -131,6 +129,15 @@ class Publisher:
     def _answer(self, outcome: Told) -> Told:
         self._tell(outcome)
         return outcome
+
+
+def _cannot_listen(config: Config, error: BindFailed) -> str:
+    """One line; with the place in the file when there is a file."""
+    metrics = error.listener == "metrics" and error.listener not in config.model.listeners
+    path: KeyPath = ("metrics", "bind") if metrics else ("listeners", error.listener, "bind")
+    who = "metrics" if metrics else f"listener {error.listener}"
+    line = f"{who}: cannot listen on {error.bind}: {error.strerror or error}"
+    return f"{config.locate(path)}: {line}" if config.files else line
 
 
 def _needs_restart(old: Config, new: Config) -> tuple[Mistake, ...]:

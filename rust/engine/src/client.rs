@@ -133,7 +133,7 @@ impl Client {
     async fn refuse(&self, down: &mut Conn, seat: Seat, failure: Failure) {
         debug_assert!(matches!(failure.blame(), Blame::Client));
         self.worker.meter().refused_requests.add(1);
-        let id = RequestId::new(self.worker.random());
+        let id = RequestId::new(self.worker.clock.wall(self.worker.now()), self.worker.random());
         poll_fn(|cx| {
             let mut bytes = Vec::with_capacity(512);
             Answer::from(failure).render(None, id.as_bytes(), false, &mut bytes);
@@ -157,6 +157,7 @@ impl Client {
             return;
         }
         let record = Record {
+            at: self.worker.clock.wall(self.worker.now()),
             id: id.as_bytes(),
             client: self.peer,
             request: None,

@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use plan::Tick;
 
@@ -20,6 +20,8 @@ const NEVER: u32 = u32::MAX;
 pub(crate) struct Clock {
     epoch: Instant,
     tick: Cell<u32>,
+    /// Time from the Unix epoch to `epoch`, by the wall clock of the last tick.
+    wall: Cell<Duration>,
     seats: RefCell<Seats>,
 }
 
@@ -37,14 +39,19 @@ pub(crate) struct Seat(u32);
 
 impl Clock {
     pub(crate) fn new(epoch: Instant) -> Self {
-        let clock = Clock { epoch, tick: Cell::new(0), seats: RefCell::default() };
-        clock.tick.set(clock.ticks());
+        let clock = Clock { epoch, tick: Cell::new(0), wall: Cell::default(), seats: RefCell::default() };
+        clock.read();
         clock
     }
 
     /// Microseconds since the engine started, read from the system.
     pub(crate) fn now(&self) -> Tick {
         Tick(self.epoch.elapsed().as_micros() as u64)
+    }
+
+    /// The time since the Unix epoch at a moment of this clock, as the wall clock stood at the last tick.
+    pub(crate) fn wall(&self, at: Tick) -> Duration {
+        self.wall.get() + Duration::from_micros(at.0)
     }
 
     /// Milliseconds since the engine started as of the last tick: no system call, up to one tick old.
@@ -114,8 +121,8 @@ impl Clock {
 
     /// Moves to the present and wakes every connection whose deadline has passed.
     pub(crate) fn walk(&self) {
-        let tick = self.ticks();
-        self.tick.set(tick);
+        self.read();
+        let tick = self.tick.get();
         let seats = self.seats.borrow();
         for (due, waker) in seats.due.iter().zip(&seats.wakers) {
             if *due <= tick
@@ -126,8 +133,11 @@ impl Clock {
         }
     }
 
-    fn ticks(&self) -> u32 {
-        (self.epoch.elapsed().as_millis() / u128::from(TICK_MS)) as u32
+    fn read(&self) {
+        let elapsed = self.epoch.elapsed();
+        self.tick.set((elapsed.as_millis() / u128::from(TICK_MS)) as u32);
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.wall.set(wall.saturating_sub(elapsed));
     }
 }
 
@@ -146,7 +156,6 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
-    use std::time::Duration;
 
     use super::*;
 

@@ -105,6 +105,7 @@ impl Exchange {
     /// `index` is the listener's position in the plan that is held; `served` counts this request.
     pub(crate) fn new(client: &Client, held: Held, index: u32, head: Head, seat: Seat, served: u32) -> Self {
         let worker = &client.worker;
+        let started = worker.now();
         let listener = &held.plan.listeners[index as usize];
         let trusted = wire::forwarded::is_trusted(client.peer, &listener.trusted);
         let address =
@@ -117,7 +118,7 @@ impl Exchange {
             client: address,
             trusted,
             last_request: served >= listener.max_requests,
-            id: RequestId::new(worker.random()),
+            id: RequestId::new(worker.clock.wall(started), worker.random()),
             progress: Progress::new(index),
             pick: None,
             up: None,
@@ -128,7 +129,7 @@ impl Exchange {
             closed_before: false,
             tries: 0,
             attempts: Vec::new(),
-            story: Story::new(worker.now()),
+            story: Story::new(started),
             head: Some(head),
             held,
         }

@@ -1,14 +1,13 @@
 //! The id a request carries through logs, backends and answers: a UUID of version 7 (RFC 9562, 5.7).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// 36 characters, held inline.
 pub(crate) struct RequestId([u8; 36]);
 
 impl RequestId {
-    /// An id of this millisecond with the given random bits.
-    pub(crate) fn new(random: [u8; 10]) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// An id of this time (since the Unix epoch) with the given random bits.
+    pub(crate) fn new(now: Duration, random: [u8; 10]) -> Self {
         let id = uuid::Builder::from_unix_timestamp_millis(now.as_millis() as u64, &random).into_uuid();
         let mut text = [0; 36];
         id.hyphenated().encode_lower(&mut text);

@@ -54,6 +54,7 @@ impl Exchange {
         let attempts: Vec<_> = self.attempts.iter().map(|(pool, slot, why)| (backend(*pool, *slot), *why)).collect();
         let route = self.progress.route.map(|route| &*self.listener().routes[route as usize].name);
         let record = Record {
+            at: worker.clock.wall(self.story.started) + took,
             id: self.request_id(),
             client: self.client,
             request: self.head.as_ref(),
