@@ -5,7 +5,6 @@
 //! a listening socket with a number that outlives plans, so a connection finds its listener again after a swap.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::{fmt, io};
@@ -13,7 +12,7 @@ use std::{fmt, io};
 use plan::{Bind, Binds, Change, Plan, PlanError};
 
 use crate::engine::Engine;
-use crate::listen::{self, Kind};
+use crate::listen::{self, Opened, SocketFile};
 use crate::observe::facts::Fact;
 use crate::observe::side::Order;
 use crate::running::Running;
@@ -50,13 +49,8 @@ impl std::error::Error for ApplyError {}
 #[derive(Default)]
 pub(crate) struct Doors {
     by_bind: HashMap<Bind, u32>,
+    files: HashMap<Bind, SocketFile>,
     next: u32,
-}
-
-struct Opened {
-    bind: Bind,
-    sockets: Vec<Arc<OwnedFd>>,
-    kind: Kind,
 }
 
 /// Compiles a draft and throws the plan away.
@@ -81,7 +75,8 @@ impl Engine {
         let opened = open_all(&change.listeners, self.shared.workers.len(), &plan)?;
         let metrics = open_all(&change.metrics, 1, &plan)?;
 
-        let opened: Vec<(u32, Opened)> = opened.into_iter().map(|one| (doors.admit(&one.bind), one)).collect();
+        let opened: Vec<(u32, Opened)> = opened.into_iter().map(|one| doors.admit(one)).collect();
+        let metrics: Vec<Opened> = metrics.into_iter().map(|one| doors.keep_file(one)).collect();
         let retire: Vec<u32> = change.listeners.retire.iter().filter_map(|bind| doors.by_bind.remove(bind)).collect();
         self.shared.max_clients.store(plan.max_clients, Ordering::Relaxed);
         let listeners = doors.listeners(&plan);
@@ -89,8 +84,8 @@ impl Engine {
         self.shared.set_running(Arc::clone(&running));
         self.swap(&running, &opened, &retire);
         change.settle();
+        doors.forget_files(&change);
         self.steer_side(&running, metrics, change.metrics.retire);
-        unlink(&change.listeners.retire);
         self.shared.facts.push(Fact::PlanApplied { generation: running.generation });
         Ok(running.generation)
     }
@@ -109,23 +104,42 @@ impl Engine {
     }
 
     fn steer_side(&self, running: &Running, opened: Vec<Opened>, retired: Vec<Bind>) {
-        for Opened { bind, mut sockets, kind } in opened {
+        for Opened { bind, mut sockets, kind, .. } in opened {
             if let Some(socket) = sockets.pop() {
                 self.order(Order::Listen { bind, socket, kind });
             }
         }
-        unlink(&retired);
         retired.into_iter().for_each(|bind| self.order(Order::Retire(bind)));
         self.order(Order::Log(running.plan.log.clone()));
     }
 }
 
 impl Doors {
-    fn admit(&mut self, bind: &Bind) -> u32 {
+    /// Numbers what was opened for clients.
+    fn admit(&mut self, opened: Opened) -> (u32, Opened) {
         let id = self.next;
         self.next += 1;
-        self.by_bind.insert(bind.clone(), id);
-        id
+        self.by_bind.insert(opened.bind.clone(), id);
+        (id, self.keep_file(opened))
+    }
+
+    /// A socket's file lives as long as its bind is wanted.
+    fn keep_file(&mut self, mut opened: Opened) -> Opened {
+        if let Some(file) = opened.file.take() {
+            self.files.insert(opened.bind.clone(), file);
+        }
+        opened
+    }
+
+    fn forget_files(&mut self, change: &Change) {
+        for bind in change.listeners.retire.iter().chain(&change.metrics.retire) {
+            self.files.remove(bind);
+        }
+    }
+
+    /// Removes the files of all sockets.
+    pub(crate) fn forget_all_files(&mut self) {
+        self.files.clear();
     }
 
     /// The listener's index for each door, by the door's number.
@@ -140,16 +154,12 @@ impl Doors {
         }
         listeners
     }
-
-    pub(crate) fn binds(&self) -> impl Iterator<Item = &Bind> {
-        self.by_bind.keys()
-    }
 }
 
 fn open_all(binds: &Binds, workers: usize, plan: &Plan) -> Result<Vec<Opened>, ApplyError> {
     let ours = |bind: &Bind| binds.retire.iter().any(|old| old.collides(bind));
     let open = |bind: &Bind| match listen::open(bind, workers, !ours(bind)) {
-        Ok((sockets, kind)) => Ok(Opened { bind: bind.clone(), sockets, kind }),
+        Ok(opened) => Ok(opened),
         Err(error) => {
             let owner = plan.listeners.iter().find(|listener| listener.binds.contains(bind));
             let listener = owner.map_or("metrics", |listener| &*listener.name).to_owned();
@@ -157,13 +167,4 @@ fn open_all(binds: &Binds, workers: usize, plan: &Plan) -> Result<Vec<Opened>, A
         }
     };
     binds.open.iter().map(open).collect()
-}
-
-/// Removes the files of UNIX sockets that are no longer listened on.
-pub(crate) fn unlink<'b>(binds: impl IntoIterator<Item = &'b Bind>) {
-    for bind in binds {
-        if let Bind::Unix(path) = bind {
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use balance::Health;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::apply::{self, Doors};
+use crate::apply::Doors;
 use crate::observe::facts::Fact;
 use crate::observe::side::{self, Order};
 use crate::shared::{Command, Shared};
@@ -116,7 +116,7 @@ impl Engine {
         threads.for_each(|worker| drop(worker.join()));
         self.order(Order::Stop);
         side.map(JoinHandle::join);
-        apply::unlink(self.lock_doors().binds());
+        self.lock_doors().forget_all_files();
     }
 
     pub(crate) fn lock_doors(&self) -> MutexGuard<'_, Doors> {

@@ -13,7 +13,8 @@ use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -41,20 +42,32 @@ pub(crate) enum Kind {
     Unix,
 }
 
+/// A bind that is open: one socket per worker, and the file that names it, if any.
+pub(crate) struct Opened {
+    pub bind: Bind,
+    pub sockets: Vec<Arc<OwnedFd>>,
+    pub kind: Kind,
+    pub file: Option<SocketFile>,
+}
+
 /// Opens a bind for `workers` workers. Without `probe` the port may be shared with sockets of our own that are about to
 /// be retired.
 ///
 /// # Errors
 /// What the system says; nothing stays open then.
-pub(crate) fn open(bind: &Bind, workers: usize, probe: bool) -> io::Result<(Vec<Arc<OwnedFd>>, Kind)> {
-    match bind {
-        Bind::Tcp { address, only_v6 } => Ok((open_tcp(*address, *only_v6, workers, probe)?, Kind::Tcp)),
-        Bind::Unix(path) => Ok((duplicate(open_unix(path)?, workers)?, Kind::Unix)),
+pub(crate) fn open(bind: &Bind, workers: usize, probe: bool) -> io::Result<Opened> {
+    let (sockets, kind, file) = match bind {
+        Bind::Tcp { address, only_v6 } => (open_tcp(*address, *only_v6, workers, probe)?, Kind::Tcp, None),
+        Bind::Unix(path) => {
+            let (socket, file) = open_unix(path)?;
+            (duplicate(socket, workers)?, Kind::Unix, Some(file))
+        }
         Bind::Fd(number) => {
             let (socket, kind) = inherit(*number)?;
-            Ok((duplicate(socket, workers)?, kind))
+            (duplicate(socket, workers)?, kind, None)
         }
-    }
+    };
+    Ok(Opened { bind: bind.clone(), sockets, kind, file })
 }
 
 fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize, probe: bool) -> io::Result<Vec<Arc<OwnedFd>>> {
@@ -87,19 +100,44 @@ fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<socket2::Socket>
     Ok(socket)
 }
 
-/// A socket file that nobody listens on is left over from a crash and replaced.
-fn open_unix(path: &Path) -> io::Result<OwnedFd> {
+/// A socket that nobody listens on is left over from a crash and replaced; any other file is in the way.
+fn open_unix(path: &Path) -> io::Result<(OwnedFd, SocketFile)> {
     let address = SockAddr::unix(path)?;
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     if let Err(error) = socket.bind(&address) {
-        if error.kind() != io::ErrorKind::AddrInUse || is_alive(&address) {
+        let left_over = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+        if error.kind() != io::ErrorKind::AddrInUse || !left_over || is_alive(&address) {
             return Err(error);
         }
         std::fs::remove_file(path)?;
         socket.bind(&address)?;
     }
+    let file = SocketFile::at(path)?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok((socket.into(), file))
+}
+
+/// The file of a UNIX socket of ours; dropping it removes the file, unless another program has put its own there.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        let file = std::fs::symlink_metadata(path)?;
+        Ok(SocketFile { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_ours = |file: std::fs::Metadata| (file.dev(), file.ino()) == (self.device, self.inode);
+        if std::fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 fn is_alive(address: &SockAddr) -> bool {
@@ -207,8 +245,8 @@ impl Doors {
             worker.shared.facts.push(Fact::AcceptPaused { why });
         }
         self.paused_until_ms.set(worker.clock.coarse_ms() + ms.max(1));
-        if worker.clock.evict_longest_idle() {
-            worker.shared.facts.push(Fact::ClientEvicted);
+        if !worker.evict() {
+            worker.ask_a_sibling_to_evict();
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Apply { running: Arc<Running>, open: Vec<(u32, Arc<OwnedFd>, Kind)>, retire: Vec<u32>, done: mpsc::Sender<()> },
     /// Serve a connection that a busier sibling accepted.
     Serve { socket: OwnedFd, kind: Kind, peer: IpAddr, door: u32 },
+    /// Close the client that has been idle for longest: a sibling has none and somebody waits.
+    Evict,
     /// Accept what waits, then nothing more; end connections as they become idle.
     Drain,
     /// End at once.

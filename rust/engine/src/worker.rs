@@ -199,6 +199,23 @@ impl Worker {
         tokio::task::spawn_local(client.serve(socket));
     }
 
+    /// Makes room for a client by closing the one that has been idle for longest; false if none is idle.
+    pub(crate) fn evict(&self) -> bool {
+        let found = self.clock.evict_longest_idle();
+        if found {
+            self.shared.facts.push(Fact::ClientEvicted);
+        }
+        found
+    }
+
+    /// Which sibling has idle clients nobody knows: a random one is asked, and another at the next tick.
+    pub(crate) fn ask_a_sibling_to_evict(&self) {
+        let sibling = self.dice() as usize % self.shared.workers.len();
+        if sibling != self.index {
+            let _ = self.shared.workers[sibling].send(Command::Evict);
+        }
+    }
+
     /// Closes idle connections to backends, here at once and in the siblings at their next tick.
     pub(crate) fn free_descriptors(&self) {
         self.shared.calls_for_descriptors.fetch_add(1, Ordering::Relaxed);
@@ -235,6 +252,7 @@ impl Worker {
                 doors.retire_all(self);
                 self.clock.nudge_all();
             }
+            Command::Evict => drop(self.evict()),
             Command::Stop => {}
         }
     }
