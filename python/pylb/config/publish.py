@@ -117,7 +117,7 @@ class Publisher:
         except PlanInvalid as error:
             return self._refuse(tuple(config.explain(error.errors)))
         except BindFailed as error:
-            return self._answer(Refused((), _cannot_listen(config, error), 1))
+            return self._answer(Refused((), _cannot_open(config, error), 1))
         self.config = config
         return self._answer(Published(generation, config))
 
@@ -131,12 +131,17 @@ class Publisher:
         return outcome
 
 
-def _cannot_listen(config: Config, error: BindFailed) -> str:
+def _cannot_open(config: Config, error: BindFailed) -> str:
     """One line; with the place in the file when there is a file."""
-    metrics = error.listener == "metrics" and error.listener not in config.model.listeners
-    path: KeyPath = ("metrics", "bind") if metrics else ("listeners", error.listener, "bind")
-    who = "metrics" if metrics else f"listener {error.listener}"
-    line = f"{who}: cannot listen on {error.bind}: {error.strerror or error}"
+    reason = error.strerror or error
+    path: KeyPath
+    if error.listener in config.model.listeners:
+        path = ("listeners", error.listener, "bind")
+        line = f"listener {error.listener}: cannot listen on {error.bind}: {reason}"
+    elif error.listener == "log":
+        path, line = ("log", "access"), f"log: cannot write to {error.bind}: {reason}"
+    else:
+        path, line = ("metrics", "bind"), f"metrics: cannot listen on {error.bind}: {reason}"
     return f"{config.locate(path)}: {line}" if config.files else line
 
 

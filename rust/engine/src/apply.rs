@@ -5,16 +5,17 @@
 //! a listening socket with a number that outlives plans, so a connection finds its listener again after a swap.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::{fmt, io};
 
-use plan::{Bind, Binds, Change, Plan, PlanError};
+use plan::{Bind, Binds, Change, Plan, PlanError, Sink};
 
 use crate::engine::Engine;
 use crate::listen::{self, Opened, SocketFile};
 use crate::observe::facts::Fact;
-use crate::observe::side::Order;
+use crate::observe::side::{self, Order};
 use crate::running::Running;
 use crate::shared::Command;
 
@@ -23,11 +24,11 @@ use crate::shared::Command;
 pub enum ApplyError {
     /// It does not compile; every mistake with its path.
     Invalid(Vec<PlanError>),
-    /// A socket could not be opened.
+    /// A socket or the access log could not be opened.
     Bind {
-        /// Its listener, or `metrics`.
+        /// The listener, `metrics` or `log`.
         listener: String,
-        /// The address as written.
+        /// The address as written, or the file.
         bind: String,
         /// What the system says.
         error: io::Error,
@@ -38,7 +39,7 @@ impl fmt::Display for ApplyError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ApplyError::Invalid(errors) => write!(out, "the draft has {} mistakes", errors.len()),
-            ApplyError::Bind { listener, bind, error } => write!(out, "{listener}: cannot listen on {bind}: {error}"),
+            ApplyError::Bind { listener, bind, error } => write!(out, "{listener}: cannot open {bind}: {error}"),
         }
     }
 }
@@ -74,6 +75,7 @@ impl Engine {
         let change = Change::between(old, &plan);
         let opened = open_all(&change.listeners, self.shared.workers.len(), &plan)?;
         let metrics = open_all(&change.metrics, 1, &plan)?;
+        let log = open_log(old, &plan)?;
 
         let opened: Vec<(u32, Opened)> = opened.into_iter().map(|one| doors.admit(one)).collect();
         let metrics: Vec<Opened> = metrics.into_iter().map(|one| doors.keep_file(one)).collect();
@@ -85,7 +87,7 @@ impl Engine {
         self.swap(&running, &opened, &retire);
         change.settle();
         doors.forget_files(&change);
-        self.steer_side(&running, metrics, change.metrics.retire);
+        self.steer_side(metrics, change.metrics.retire, log);
         self.shared.facts.push(Fact::PlanApplied { generation: running.generation });
         Ok(running.generation)
     }
@@ -103,14 +105,16 @@ impl Engine {
         while all_done.recv().is_ok() {}
     }
 
-    fn steer_side(&self, running: &Running, opened: Vec<Opened>, retired: Vec<Bind>) {
+    fn steer_side(&self, opened: Vec<Opened>, retired: Vec<Bind>, log: Option<(Sink, Option<File>)>) {
         for Opened { bind, mut sockets, kind, .. } in opened {
             if let Some(socket) = sockets.pop() {
                 self.order(Order::Listen { bind, socket, kind });
             }
         }
         retired.into_iter().for_each(|bind| self.order(Order::Retire(bind)));
-        self.order(Order::Log(running.plan.log.clone()));
+        if let Some((sink, file)) = log {
+            self.order(Order::Log(sink, file));
+        }
     }
 }
 
@@ -153,6 +157,19 @@ impl Doors {
             }
         }
         listeners
+    }
+}
+
+/// Where the access log goes from now on, if that changes.
+fn open_log(old: Option<&Plan>, plan: &Plan) -> Result<Option<(Sink, Option<File>)>, ApplyError> {
+    let sink = &plan.log.access;
+    if old.is_some_and(|old| old.log.access == *sink) {
+        return Ok(None);
+    }
+    let Sink::File(path) = sink else { return Ok(Some((sink.clone(), None))) };
+    match side::open_log(path) {
+        Ok(file) => Ok(Some((sink.clone(), Some(file)))),
+        Err(error) => Err(ApplyError::Bind { listener: "log".to_owned(), bind: path.display().to_string(), error }),
     }
 }
 

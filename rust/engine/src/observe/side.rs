@@ -6,16 +6,18 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use plan::{Bind, LogPlan, Sink};
+use plan::{Bind, Sink};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -43,8 +45,8 @@ pub(crate) enum Order {
     Listen { bind: Bind, socket: Arc<OwnedFd>, kind: Kind },
     /// Close it.
     Retire(Bind),
-    /// Write the log to where this plan says.
-    Log(LogPlan),
+    /// Write the log there from now on; a file comes opened.
+    Log(Sink, Option<File>),
     /// Open the log file anew.
     Reopen,
     /// Write what is left and end.
@@ -78,7 +80,7 @@ async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
                     door.abort();
                 }
             }
-            Order::Log(plan) => lock(&log).aim(plan.access, &shared),
+            Order::Log(sink, file) => lock(&log).aim(sink, file),
             Order::Reopen => lock(&log).reopen(&shared),
             Order::Stop => break,
         }
@@ -119,27 +121,34 @@ fn lock(log: &Mutex<Writer>) -> std::sync::MutexGuard<'_, Writer> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Opens a log file for appending.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn open_log(path: &Path) -> io::Result<File> {
+    std::fs::OpenOptions::new().append(true).create(true).open(path)
+}
+
 /// The sink, and whether it was reported broken already.
 #[derive(Default)]
 struct Writer {
     sink: Option<Sink>,
-    file: Option<std::fs::File>,
+    file: Option<File>,
     reported: bool,
 }
 
 impl Writer {
-    fn aim(&mut self, sink: Sink, shared: &Shared) {
-        if self.sink.as_ref() != Some(&sink) {
-            self.sink = Some(sink);
-            self.reopen(shared);
-        }
+    fn aim(&mut self, sink: Sink, file: Option<File>) {
+        self.sink = Some(sink);
+        self.file = file;
+        self.reported = false;
     }
 
     fn reopen(&mut self, shared: &Shared) {
         self.reported = false;
         self.file = None;
         if let Some(Sink::File(path)) = &self.sink {
-            match std::fs::OpenOptions::new().append(true).create(true).open(path) {
+            match open_log(path) {
                 Ok(file) => self.file = Some(file),
                 Err(error) => {
                     shared.facts.push(Fact::LogFailed { why: format!("{}: {error}", path.display()) });
