@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::{fmt, io};
 
-use plan::{Bind, Binds, Change, Plan, PlanError, Sink};
+use plan::{Bind, Change, Plan, PlanError, Sink};
 
 use crate::engine::Engine;
 use crate::listen::{self, Opened, SocketFile};
@@ -73,8 +73,8 @@ impl Engine {
         let old = previous.as_deref().map(|running| &running.plan);
         let plan = plan::compile(draft, old, self.seed).map_err(ApplyError::Invalid)?;
         let change = Change::between(old, &plan);
-        let opened = open_all(&change.listeners, self.shared.workers.len(), &plan)?;
-        let metrics = open_all(&change.metrics, 1, &plan)?;
+        let opened = open_all(&change, &change.listeners.open, self.shared.workers.len(), &plan)?;
+        let metrics = open_all(&change, &change.metrics.open, 1, &plan)?;
         let log = open_log(old, &plan)?;
 
         let opened: Vec<(u32, Opened)> = opened.into_iter().map(|one| doors.admit(one)).collect();
@@ -173,8 +173,9 @@ fn open_log(old: Option<&Plan>, plan: &Plan) -> Result<Option<(Sink, Option<File
     }
 }
 
-fn open_all(binds: &Binds, workers: usize, plan: &Plan) -> Result<Vec<Opened>, ApplyError> {
-    let ours = |bind: &Bind| binds.retire.iter().any(|old| old.collides(bind));
+fn open_all(change: &Change, binds: &[Bind], workers: usize, plan: &Plan) -> Result<Vec<Opened>, ApplyError> {
+    let retired = change.listeners.retire.iter().chain(&change.metrics.retire);
+    let ours = |bind: &Bind| retired.clone().any(|old| old.collides(bind));
     let open = |bind: &Bind| match listen::open(bind, workers, !ours(bind)) {
         Ok(opened) => Ok(opened),
         Err(error) => {
@@ -183,5 +184,5 @@ fn open_all(binds: &Binds, workers: usize, plan: &Plan) -> Result<Vec<Opened>, A
             Err(ApplyError::Bind { listener, bind: bind.to_string(), error })
         }
     };
-    binds.open.iter().map(open).collect()
+    binds.iter().map(open).collect()
 }

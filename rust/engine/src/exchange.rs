@@ -74,6 +74,8 @@ pub(crate) struct Exchange {
     up: Option<Upstream>,
     upload: Upload,
     watching: bool,
+    /// The backend has said to go on.
+    continued: bool,
     phase: Phase,
     pace: Pace,
     closed_before: bool,
@@ -124,6 +126,7 @@ impl Exchange {
             up: None,
             upload: Upload::Unsent,
             watching: true,
+            continued: false,
             phase: Phase::None,
             pace: Pace::default(),
             closed_before: false,
@@ -298,8 +301,13 @@ impl Exchange {
     }
 
     fn request_id(&self) -> &[u8] {
-        let kept = if self.trusted { self.head().field(b"x-request-id") } else { None };
-        kept.unwrap_or(self.id.as_bytes())
+        self.kept_id().unwrap_or(self.id.as_bytes())
+    }
+
+    /// The id that a trusted proxy has given the request already.
+    fn kept_id(&self) -> Option<&[u8]> {
+        let id = self.head().field(b"x-request-id").filter(|id| !id.is_empty());
+        id.filter(|_| self.trusted)
     }
 }
 

@@ -158,6 +158,12 @@ fn duplicate(socket: OwnedFd, workers: usize) -> io::Result<Vec<Arc<OwnedFd>>> {
     (0..workers).map(|_| Ok(Arc::new(socket.try_clone()?))).collect()
 }
 
+/// Whether only the spare descriptors are left: the kernel gives the lowest free number, so a high one says so.
+fn is_short(limit: u64) -> bool {
+    let next = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC);
+    next.map_or(true, |next| next.as_raw_fd() as u64 + SPARE_DESCRIPTORS >= limit)
+}
+
 /// Watches a listening socket for knocks.
 ///
 /// # Errors
@@ -180,6 +186,8 @@ pub(crate) struct Doors {
     doors: Vec<Door>,
     /// Coarse time until which nothing is accepted.
     paused_until_ms: Cell<u64>,
+    /// Descriptors ran out; before the next client comes in, one is tried.
+    short: Cell<bool>,
 }
 
 enum Accepted {
@@ -213,6 +221,11 @@ impl Doors {
         if worker.clock.coarse_ms() < self.paused_until_ms.get() {
             return Poll::Pending;
         }
+        if self.short.get() && is_short(worker.descriptor_limit) {
+            self.pause(worker, "descriptors used up", 100);
+            return Poll::Pending;
+        }
+        self.short.set(false);
         for door in &self.doors {
             while let Poll::Ready(Ok(mut ready)) = door.socket.poll_read_ready(cx) {
                 if worker.shared.is_full() {
@@ -226,6 +239,7 @@ impl Doors {
                 match door.accept_batch(worker) {
                     Accepted::Nobody => ready.clear_ready(),
                     Accepted::Exhausted => {
+                        self.short.set(true);
                         self.pause(worker, "descriptors used up", 100);
                         return Poll::Pending;
                     }

@@ -107,7 +107,7 @@ impl Exchange {
         };
         self.count_body(&part)?;
         let trailers = if part.last { down.trailers() } else { None };
-        let keeps_id = self.trusted && self.head().field(b"x-request-id").is_some();
+        let keeps_id = self.kept_id().is_some();
         let edits = RequestEdits {
             client: self.peer,
             proto: "http",
@@ -157,6 +157,7 @@ impl Exchange {
                         Version::Http10 => Ok(()),
                     };
                     pages.give(head.into_page());
+                    self.continued = true;
                     (offered, false)
                 }
                 Piece::Head(head, part) => {

@@ -36,7 +36,7 @@ impl Exchange {
     pub(super) fn watch_time(&mut self, clock: &Clock, up: &Conn, down: &Conn, before: (u64, usize)) -> bool {
         let phase = if down.has_backlog() {
             Phase::Client
-        } else if self.upload == Upload::Open && !up.has_backlog() {
+        } else if self.upload == Upload::Open && !up.has_backlog() && !self.awaits_continue() {
             Phase::Body
         } else if self.story.status == 0 {
             Phase::ResponseHead
@@ -55,6 +55,11 @@ impl Exchange {
         self.phase = phase;
         clock.expire_in(self.seat, self.patience(phase));
         too_slow
+    }
+
+    /// The client rightly holds its body back until the backend says 100 (RFC 9110, 10.1.1).
+    fn awaits_continue(&self) -> bool {
+        self.head().expects_continue() && !self.continued && self.story.bytes_in == 0
     }
 
     fn patience(&self, phase: Phase) -> u32 {

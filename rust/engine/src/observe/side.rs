@@ -10,6 +10,7 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -80,8 +81,11 @@ async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
                     door.abort();
                 }
             }
-            Order::Log(sink, file) => lock(&log).aim(sink, file),
-            Order::Reopen => lock(&log).reopen(&shared),
+            Order::Log(sink, file) => steer(&log, move |log| log.aim(sink, file)),
+            Order::Reopen => {
+                let shared = Arc::clone(&shared);
+                steer(&log, move |log| log.reopen(&shared));
+            }
             Order::Stop => break,
         }
     }
@@ -117,16 +121,25 @@ async fn drain_log(shared: &Arc<Shared>, log: &Arc<Mutex<Writer>>) {
     }
 }
 
+/// Changes the writer off this thread: it may be in the middle of a write that blocks.
+fn steer(log: &Arc<Mutex<Writer>>, change: impl FnOnce(&mut Writer) + Send + 'static) {
+    let log = Arc::clone(log);
+    tokio::task::spawn_blocking(move || change(&mut lock(&log)));
+}
+
 fn lock(log: &Mutex<Writer>) -> std::sync::MutexGuard<'_, Writer> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a log file for appending.
+/// Opens a log file for appending, without waiting: a FIFO that nobody reads is an error.
 ///
 /// # Errors
 /// What the system says.
 pub(crate) fn open_log(path: &Path) -> io::Result<File> {
-    std::fs::OpenOptions::new().append(true).create(true).open(path)
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = std::fs::OpenOptions::new().append(true).create(true).custom_flags(nonblocking).open(path)?;
+    rustix::io::ioctl_fionbio(&file, false)?;
+    Ok(file)
 }
 
 /// The sink, and whether it was reported broken already.
