@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from e2e.apps import App
 from e2e.balancer import Balancer, Config
 from e2e.origin import Origin, Script, plain
@@ -17,7 +16,7 @@ Origins = Callable[..., list[Origin]]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts pylb with a configuration and returns it once it listens; further arguments as for `Balancer`."""
+    """Starts pylb with a configuration and returns it once it listens; the rest is as for `Balancer`."""
     with ExitStack() as stack:
         folders = iter(range(100))
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import trio
 
-from pylb.config import Config, ConfigInvalid, File, Source, from_mapping
+from pylb.config import Config, ConfigInvalid, File, Source, from_mapping, verdict
 from pylb.config.publish import Outcome, Published, Publisher, Refused
+from pylb.config.watch import Seen
 from pylb.core import Core, Fact, Feed, cores, versions
 from pylb.errors import PylbError
 from pylb.health import desired
@@ -108,6 +109,10 @@ class LoadBalancer:
         """The files whose change would be a change of configuration."""
         return self._publisher.watched()
 
+    def loaded(self) -> Seen:
+        """What those files were when they were last read."""
+        return self._publisher.loaded()
+
     def reopen_log(self) -> None:
         """Opens the access log anew, after something has renamed it."""
         self._core.reopen_log()
@@ -144,14 +149,29 @@ class Given:
         return "the configuration"
 
 
+@dataclass(frozen=True)
+class Data:
+    """A mapping that a program made; paths in it are relative to its working directory."""
+
+    data: Mapping[str, Any]
+
+    def load(self) -> Config:
+        return from_mapping(self.data, directory=Path.cwd())
+
+    def describe(self) -> str:
+        return "the configuration"
+
+
 def as_source(config: Configuration) -> Source:
-    """Where a configuration comes from; raises ConfigInvalid for a mapping with mistakes."""
+    """Where a configuration comes from; raises TypeError for what is none."""
     if isinstance(config, Config):
         return Given(config)
     if isinstance(config, Mapping):
-        return Given(from_mapping(config, directory=Path.cwd()))
+        return Data(config)
     if isinstance(config, str | os.PathLike):
         return File(Path(config), os.environ)
+    if not hasattr(config, "load"):
+        raise TypeError(f"expected a path, a mapping or a configuration, found {type(config).__name__}")
     return config
 
 
@@ -175,6 +195,8 @@ def told(outcome: Outcome) -> Fact:
 async def _load(source: Source) -> Config:
     try:
         return await trio.to_thread.run_sync(source.load)
+    except ConfigInvalid as error:
+        raise await trio.to_thread.run_sync(verdict.completed, error) from None
     except OSError as error:
         named = error.filename or source.describe()
         raise PylbError(f"cannot read {named}: {error.strerror or error}") from None

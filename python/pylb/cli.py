@@ -8,14 +8,14 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import get_completion_class
-from pylb.errors import ConfigInvalid, Mistake, PylbError
+from pylb.errors import ConfigInvalid, PylbError
 
 DEFAULT_FILE = Path("pylb.yaml")
 EXAMPLES = ("default", "docker", "gunicorn", "systemd", "uvicorn")
@@ -52,7 +52,7 @@ def _option(*names: str, of: str = "", **settings: Any) -> Callable[[Any], Any]:
     return click.option(*names, envvar="_".join(words), show_envvar=True, **settings)
 
 
-_config = click.argument("config", type=click.Path(path_type=Path), required=False, envvar="PYLB_CONFIG")
+_config = click.argument("config", type=click.Path(path_type=Path, readable=False), required=False, envvar="PYLB_CONFIG")
 _admin = _option(
     "--admin",
     metavar="ADDRESS",
@@ -127,32 +127,16 @@ def check(config: Path | None, form: str) -> None:
 
     CONFIG is pylb.yaml in the current directory if left out. Exits with 3 if there is a mistake.
     """
+    from pylb.config import File, verdict
     from pylb.config.report import report
 
     file = config or DEFAULT_FILE
-    errors, warnings = _checked(file)
+    errors, warnings = verdict.check(File(file, os.environ).load)
     text = report(str(file), errors, warnings, form)
     if text:
         click.echo(text)
     if errors:
         sys.exit(ConfigInvalid.exit_code)
-
-
-def _checked(file: Path) -> tuple[Sequence[Mistake], Sequence[Mistake]]:
-    """Mistakes and warnings of a file, as the core would find them too."""
-    from pylb.config import load
-    from pylb.core import Core, PlanInvalid
-
-    try:
-        config = load(file, environ=os.environ)
-        draft = config.draft()
-    except ConfigInvalid as error:
-        return error.errors, ()
-    try:
-        Core.check(draft)
-    except PlanInvalid as error:
-        return config.explain(error.errors), config.warnings
-    return (), config.warnings
 
 
 @main.command()

@@ -9,6 +9,10 @@ names.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pylb.config.loaded import Config
 
 FROM_CORE = ("BindFailed", "PlanInvalid")
 """Names of the exceptions that cross from the Rust core."""
@@ -67,13 +71,16 @@ class PylbError(Exception):
 
 class ConfigInvalid(PylbError):
     """The configuration is wrong. `errors` holds every mistake; `files` what was read before it was
-    refused."""
+    refused; `rest` the configuration without what is wrong, in which more can be found (verdict.py)."""
 
     exit_code = 3
 
-    def __init__(self, errors: Sequence[Mistake], files: Sequence[FilePath] = ()) -> None:
+    def __init__(
+        self, errors: Sequence[Mistake], files: Sequence[FilePath] = (), *, rest: "Config | None" = None
+    ) -> None:
         self.errors = list(errors)
         self.files = tuple(files)
+        self.rest = rest
         super().__init__("\n".join(str(error) for error in self.errors))
 
 

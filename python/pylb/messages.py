@@ -25,19 +25,23 @@ QUIET = 1.0
 
 
 def configure(log: Log) -> None:
-    """Sends messages where `log` says, opening a file anew; what cannot be opened stays as it was, with an
-    error."""
-    try:
-        handler = _handler(log.to)
-    except OSError as error:
-        logger.error("cannot write messages to %s: %s", log.to, error.strerror)
-        return
+    """Sends messages where `log` says, opening a file anew; raises OSError, and then changes nothing."""
+    handler = _handler(log.to)
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=log.level.upper(), force=True)
     # Without descriptors trio reports each attempt with a traceback; the fact accept_paused says it once.
     logging.getLogger("trio.serve_listeners").setLevel(logging.CRITICAL)
+
+
+def reconfigure(log: Log) -> None:
+    """The same for a process that runs: what cannot be opened leaves messages where they went, with one
+    more that says so."""
+    try:
+        configure(log)
+    except OSError as error:
+        logger.error("cannot write messages to %s: %s", log.to, error.strerror)
 
 
 def _handler(to: str) -> logging.Handler:

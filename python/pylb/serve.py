@@ -17,7 +17,7 @@ from pylb import demo, limits, messages
 from pylb.admin import address, routes, server
 from pylb.admin.claim import claim
 from pylb.balancer import LoadBalancer, running
-from pylb.config import Demo, Source
+from pylb.config import Config, Demo, Source
 from pylb.config.publish import Outcome
 from pylb.config.watch import changes
 from pylb.core import Fact, versions
@@ -49,7 +49,7 @@ async def _serve(source: Source, watch: bool, admin: str | None) -> None:
             async with running(source) as balancer:
                 sys.stderr.write(introduction)
                 service = Service(balancer, nursery)
-                messages.configure(balancer.config.model.log)
+                _begin_messages(balancer.config)
                 nursery.start_soon(messages.Messages(service.heard).write, balancer.facts())
                 await nursery.start(service.admin, admin)
                 nursery.start_soon(service.obey, signals)
@@ -82,7 +82,7 @@ class Service:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self.stop()
             elif number == signal.SIGUSR1:
-                messages.configure(self.balancer.config.model.log)
+                messages.reconfigure(self.balancer.config.model.log)
                 self.balancer.reopen_log()
             elif not self.stopping.is_set():
                 self.nursery.start_soon(self.reload_unasked)
@@ -111,13 +111,13 @@ class Service:
             self.notify.ready("serving")
 
     async def watch(self) -> None:
-        async for _ in changes(self.balancer.watched):
+        async for _ in changes(self.balancer.watched, self.balancer.loaded):
             await self.reload_unasked()
 
     def heard(self, fact: Fact) -> None:
         """A configuration in force also says where messages go."""
         if fact["fact"] == "config_applied":
-            messages.configure(self.balancer.config.model.log)
+            messages.reconfigure(self.balancer.config.model.log)
 
     async def admin(self, given: str | None, task_status: trio.TaskStatus[None]) -> None:
         """Answers commands, at `given`, the configured or the default address. If nobody named a place,
@@ -139,6 +139,16 @@ class Service:
             await server.serve(place.socket, routes.routes(self.balancer.status, self.reload))
         finally:
             place.release()
+
+
+def _begin_messages(config: Config) -> None:
+    """From here on, messages go where they should; raises PylbError if they cannot."""
+    log = config.model.log
+    try:
+        messages.configure(log)
+    except OSError as error:
+        line = f"log: cannot write to {log.to}: {error.strerror or error}"
+        raise PylbError(config.located(("log", "to"), line)) from None
 
 
 def greeting(balancer: LoadBalancer) -> list[str]:

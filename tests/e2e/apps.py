@@ -1,7 +1,7 @@
 """Real Python servers, each in a process group of its own that can be killed as a whole.
 
-`uvicorn` keeps idle connections for 5 s; `gunicorn` as it comes (sync workers) closes after every answer; `gthread`
-is gunicorn with threads, which keeps idle connections for 2 s.
+`uvicorn` keeps idle connections for 5 s; `gunicorn` as it comes (sync workers) closes after every answer;
+`gthread` is gunicorn with threads, which keeps idle connections for 2 s.
 """
 
 import os
@@ -15,20 +15,20 @@ from .ports import free_port
 from .talk import Talk
 from .tools import module
 
-_ASGI = '''
+_ASGI = """
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"64")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"x" * 64})
-'''
+"""
 
-_WSGI = '''
+_WSGI = """
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "64")])
     return [b"x" * 64]
-'''
+"""
 
 
 class App:
@@ -47,9 +47,26 @@ class App:
 
     def start(self) -> None:
         """Starts it (again); returns at once."""
-        command = ["uvicorn", "asgi_app:app", "--port", str(self.port), "--no-access-log", "--log-level", "error"]
+        command = [
+            "uvicorn",
+            "asgi_app:app",
+            "--port",
+            str(self.port),
+            "--no-access-log",
+            "--log-level",
+            "error",
+        ]
         if self.kind != "uvicorn":
-            command = ["gunicorn", "wsgi_app:app", "--bind", self.address, "--workers", "1", "--log-level", "error"]
+            command = [
+                "gunicorn",
+                "wsgi_app:app",
+                "--bind",
+                self.address,
+                "--workers",
+                "1",
+                "--log-level",
+                "error",
+            ]
             command += ["--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
         if self.kind == "gthread":
             command += ["--worker-class", "gthread", "--threads", "8"]

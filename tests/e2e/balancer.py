@@ -1,8 +1,8 @@
 """pylb, as a process of its own.
 
-`Balancer` writes a configuration file, runs `python -m pylb serve` on it and knows when it listens. What it says
-goes to files: `stderr` for messages, `stdout` for the access log. It is stopped by its own process id, and whoever
-started it checks that it never panicked and never showed a traceback.
+`Balancer` writes a configuration file, runs `python -m pylb serve` on it and knows when it listens. What it
+says goes to files: `stderr` for messages, `stdout` for the access log. It is stopped by its own process id,
+and whoever started it checks that it never panicked and never showed a traceback.
 """
 
 import json
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -23,6 +24,7 @@ from .ports import free_port
 from .talk import Address, Talk
 
 Config = Mapping[str, Any]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -37,6 +39,7 @@ class Balancer:
         arguments: Sequence[str] = (),
         descriptors: int | None = None,
         pass_fds: Sequence[int] = (),
+        stdout: int | None = None,
     ) -> None:
         self.folder = folder
         self.file = folder / "pylb.yaml"
@@ -48,7 +51,7 @@ class Balancer:
         with self._stdout.open("wb") as out, self._stderr.open("wb") as err:
             self.process = subprocess.Popen(
                 command,
-                stdout=out,
+                stdout=out if stdout is None else stdout,
                 stderr=err,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYLB_ADMIN": f"unix:{self.admin}", "XDG_STATE_HOME": str(folder)},
@@ -135,7 +138,9 @@ class Balancer:
     def _find(self, pattern: str) -> list[str]:
         return [line for line in self.stderr.splitlines() if re.search(pattern, line)]
 
-    def access_log(self, count: int, which: Callable[[dict[str, Any]], bool] = lambda line: True) -> list[dict[str, Any]]:
+    def access_log(
+        self, count: int, which: Callable[[dict[str, Any]], bool] = lambda line: True
+    ) -> list[dict[str, Any]]:
         """The JSON access log, once at least `count` lines of it are as wanted; only those."""
 
         def enough() -> list[dict[str, Any]] | None:
@@ -185,9 +190,14 @@ class Balancer:
         """Runs another `pylb` command that is meant for this process."""
         return pylb(*arguments, environ={"PYLB_ADMIN": f"unix:{self.admin}"})
 
-    def metrics(self) -> "Samples":
-        """All samples of /metrics."""
-        return Samples(self.ask_side("/metrics").body.decode())
+    def metrics(self, *, requests: int = 0) -> "Samples":
+        """All samples of /metrics, once this many requests are counted: each is, just after its last byte."""
+
+        def counted() -> Samples | None:
+            found = Samples(self.ask_side("/metrics").body.decode())
+            return found if found.value("pylb_requests_total") >= requests else None
+
+        return until(f"{requests} requests are counted", counted)
 
     def ask_side(self, path: str) -> Any:
         """An answer of the metrics listener."""
@@ -246,7 +256,9 @@ def tcp() -> str:
     return f"127.0.0.1:{free_port()}"
 
 
-def site(backends: Sequence[Any], *, pool: Config = {}, listener: Config = {}, **top: Any) -> dict[str, Any]:
+def site(
+    backends: Sequence[Any], *, pool: Config = NOTHING, listener: Config = NOTHING, **top: Any
+) -> dict[str, Any]:
     """The plainest configuration: listener `web`, pool `app`; what is given replaces or adds keys."""
     return {
         "listeners": {"web": {"bind": tcp(), "routes": [{"pool": "app"}], **listener}},
@@ -256,7 +268,9 @@ def site(backends: Sequence[Any], *, pool: Config = {}, listener: Config = {}, *
     }
 
 
-def pylb(*arguments: str, environ: Mapping[str, str] = {}, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def pylb(
+    *arguments: str, environ: Mapping[str, str] = NOTHING, cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Runs a `pylb` command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "pylb", *arguments],

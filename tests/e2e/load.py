@@ -1,14 +1,17 @@
 """Clients that ask without pause and never ask twice.
 
-Each keeps its connection as long as the other side lets it. Every request ends in exactly one of three ways:
+Each keeps its connection as long as the other side lets it. Every request ends in exactly one of three
+ways:
 
 - `ok`: the answer that was wanted, complete;
-- `cut`: an answer had begun and ended visibly early, the only honest thing when a backend dies in mid-answer;
-- `failed`: anything else, and above all a connection that ended with a request unanswered. A browser would quietly
-  try again; these clients report it.
+- `cut`: an answer had begun and ended visibly early, the only honest thing when a backend dies in
+  mid-answer;
+- `failed`: anything else, and above all a connection that ended with a request unanswered. A browser would
+  quietly try again; these clients report it.
 
-A connection that pylb closed with notice (`Connection: close`) is replaced. One closed while idle without notice is
-replaced too only if the close was seen before the next request went out; it is counted in `quiet_closes`.
+A connection that pylb closed with notice (`Connection: close`) is replaced. One closed while idle without
+notice is replaced too only if the close was seen before the next request went out; it is counted in
+`quiet_closes`.
 """
 
 import select
@@ -147,7 +150,9 @@ class Load:
             head = talk.head()
         except (Cut, OSError) as error:
             begun = isinstance(error, Cut) and error.got
-            self._note("cut" if begun else "failed", f"no head: {getattr(error, 'how', type(error).__name__)}")
+            self._note(
+                "cut" if begun else "failed", f"no head: {getattr(error, 'how', type(error).__name__)}"
+            )
             talk.close()
             return None
         try:

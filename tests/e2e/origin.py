@@ -1,9 +1,9 @@
 """A backend that does as it is told, and remembers everything it was asked.
 
-`Origin(script)` listens on a port of its own; `script` is a function that gets each `Ask` and answers it, in any
-manner of which a socket is capable. Without a script it answers 200 with its name. The ledger holds every request
-in order, so a test can say "at most once" and mean it. `stop` closes the port and every connection, like a
-process that dies; `start` opens the same port again.
+`Origin(script)` listens on a port of its own; `script` is a function that gets each `Ask` and answers it,
+in any manner of which a socket is capable. Without a script it answers 200 with its name. The ledger holds
+every request in order, so a test can say "at most once" and mean it. `stop` closes the port and every
+connection, like a process that dies; `start` opens the same port again.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Ask:
     _ended: bool = False
 
     def read_piece(self) -> bytes:
-        """The next piece of the body as it arrives (a chunk, or what is at hand of a length); b"" at its end."""
+        """The next piece of the body as it arrives (a chunk, or what is at hand); b"" at its end."""
         if self._ended:
             return b""
         if self.get("transfer-encoding") == "chunked":
@@ -128,7 +128,9 @@ def plain(ask: Ask) -> None:
 class Origin:
     """A backend in threads of this process. A context manager; starts at once."""
 
-    def __init__(self, script: Script = plain, *, name: str = "", host: str = "127.0.0.1", path: Path | None = None) -> None:
+    def __init__(
+        self, script: Script = plain, *, name: str = "", host: str = "127.0.0.1", path: Path | None = None
+    ) -> None:
         self.script = script
         self.host = host
         self.path = path
@@ -301,7 +303,7 @@ class Line:
         self._end(socket.SHUT_RD)
 
     def _end(self, how: int) -> None:
-        # Only shutdown wakes a thread that waits in recv; SHUT_WR would send the FIN that a reset must not send.
+        # Only shutdown wakes a thread that waits in recv; a reset must not send the FIN of SHUT_WR.
         self.ended = True
         with contextlib.suppress(OSError):
             self.socket.shutdown(how)

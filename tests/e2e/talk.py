@@ -1,7 +1,7 @@
 """A client that says exact bytes and reads exactly what comes.
 
-It reads strictly, on purpose without an HTTP library: what is wrong with an answer must not be repaired on the
-way to the assertion. A connection that ends where it must not raises `Cut`; one that is reset says so.
+It reads strictly, on purpose without an HTTP library: what is wrong with an answer must not be repaired on
+the way to the assertion. A connection that ends where it must not raises `Cut`; one that is reset says so.
 """
 
 import socket
@@ -50,7 +50,12 @@ class Talk:
     """One connection to an address. A context manager."""
 
     def __init__(
-        self, address: Address, *, source: str | None = None, seconds: float = SECONDS, receive_buffer: int | None = None
+        self,
+        address: Address,
+        *,
+        source: str | None = None,
+        seconds: float = SECONDS,
+        receive_buffer: int | None = None,
     ) -> None:
         if isinstance(address, Path):
             self.socket = socket.socket(socket.AF_UNIX)
@@ -146,7 +151,7 @@ class Talk:
         return self.rest(), [], []
 
     def chunk(self) -> bytes:
-        """The data of the next chunk, without its framing; b"" for the last one, whose trailers are still to come."""
+        """The data of the next chunk; b"" for the last one, whose trailers are still to come."""
         size = int(self.until(b"\r\n")[:-2], 16)
         if size == 0:
             return b""

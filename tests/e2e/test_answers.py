@@ -33,7 +33,9 @@ def test_for_programs(serve, origin, accept):
 
 def test_no_route(serve, origin):
     one = origin()
-    balancer = serve(site([one.address], listener={"routes": [{"match": {"host": "a.example"}, "pool": "app"}]}))
+    balancer = serve(
+        site([one.address], listener={"routes": [{"match": {"host": "a.example"}, "pool": "app"}]})
+    )
     with balancer.talk() as talk:
         answer = talk.get("/", "Host: b.example")
         assert (answer.status, answer.get("proxy-status")) == (404, None)
@@ -54,7 +56,9 @@ def test_to_a_request_nobody_understood(serve, origin):
     one = origin()
     balancer = serve(site([one.address]))
     with balancer.talk() as talk:
-        answer = talk.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n").response()
+        answer = talk.send(
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ).response()
         assert (answer.status, answer.get("connection")) == (400, "close")
         assert answer.get("x-request-id")
         assert talk.closed()
@@ -67,7 +71,11 @@ def test_pipelined_behind_a_fault_is_dropped(serve, origin):
     one = origin()
     balancer = serve(site([one.address]))
     with balancer.talk() as talk:
-        talk.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nBad Name: 1\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n")
+        talk.send(
+            "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"
+            "GET /2 HTTP/1.1\r\nBad Name: 1\r\n\r\n"
+            "GET /3 HTTP/1.1\r\nHost: a\r\n\r\n"
+        )
         assert talk.response().status == 200
         assert talk.response().status == 400
         assert talk.closed()

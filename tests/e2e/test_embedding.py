@@ -1,6 +1,8 @@
 """A trio program that embeds pylb and blocks its own event loop: traffic does not notice."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ from .patience import pause, until
 from .talk import Talk
 
 PROGRAM = """
-import json, sys, time
+import json, os, sys, time
 import trio
 import pylb
 
@@ -30,6 +32,13 @@ async def main():
             if line.strip() == "block":
                 time.sleep(blocked)
                 print("unblocked", flush=True)
+            elif line.strip() == "fork":
+                child = os.fork()
+                if not child:
+                    os.close(1)
+                    time.sleep(60)
+                    os._exit(0)
+                print("forked", child, flush=True)
             elif line.strip() == "apply":
                 config["pools"]["app"]["backends"].reverse()
                 print("applied", await lb.apply(config), flush=True)
@@ -62,14 +71,17 @@ class Program:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self.expect("ready")
 
     def tell(self, word: str) -> None:
-        self.process.stdin.write(f"{word}\n")
-        self.process.stdin.flush()
+        self.stdin.write(f"{word}\n")
+        self.stdin.flush()
 
     def expect(self, word: str) -> str:
-        line = self.process.stdout.readline()
+        line = self.stdout.readline()
         assert line.startswith(word), f"{word}? {line}"
         return line.removeprefix(word).strip()
 
@@ -90,8 +102,8 @@ def program(folder: Path, config, blocked: float = 4.0) -> Iterator[Program]:
     finally:
         started.process.kill()
         started.process.wait()
-        started.process.stdin.close()
-        started.process.stdout.close()
+        started.stdin.close()
+        started.stdout.close()
 
 
 def embedded(addresses):
@@ -102,16 +114,15 @@ def embedded(addresses):
 def test_the_api(tmp_path, origins):
     two = origins(2)
     config, web, _ = embedded([one.address for one in two])
-    with program(tmp_path, config) as running:
-        with Talk(web) as talk:
-            assert {talk.get().body for _ in range(4)} == {b"a", b"b"}
-            running.tell("apply")
-            assert running.expect("applied") == "2"
-            running.tell("fail")
-            assert int(running.expect("refused")) >= 1
-            running.tell("fact")
-            assert running.expect("fact") == "3"
-            assert {talk.get().body for _ in range(4)} == {b"a", b"b"}
+    with program(tmp_path, config) as running, Talk(web) as talk:
+        assert {talk.get().body for _ in range(4)} == {b"a", b"b"}
+        running.tell("apply")
+        assert running.expect("applied") == "2"
+        running.tell("fail")
+        assert int(running.expect("refused")) >= 1
+        running.tell("fact")
+        assert running.expect("fact") == "3"
+        assert {talk.get().body for _ in range(4)} == {b"a", b"b"}
 
 
 def blocked_loop(tmp_path, addresses, *, seconds: float) -> None:
@@ -142,6 +153,25 @@ def blocked_loop(tmp_path, addresses, *, seconds: float) -> None:
         load.stop()
         assert load.all_ok(), load
         assert load.quiet_closes == 0
+
+
+def test_a_forked_child_keeps_no_port_open(tmp_path, origins):
+    """multiprocessing forks: what stays in a child must not go on listening when pylb has ended."""
+    config, web, _ = embedded([one.address for one in origins(2)])
+    child = 0
+    try:
+        with program(tmp_path, config) as running:
+            running.tell("fork")
+            child = int(running.expect("forked"))
+            for _ in range(20):
+                with Talk(web, seconds=2) as talk:
+                    assert talk.get("/", "Connection: close").status == 200
+                    assert talk.closed(), "the child does not hold connections open"
+        with pytest.raises(ConnectionRefusedError):
+            Talk(web)
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_a_blocked_event_loop_delays_no_request(tmp_path, origins):
@@ -177,11 +207,11 @@ def test_a_blocked_loop_costs_no_processor_time(tmp_path, apps):
 
 
 def test_a_busy_interpreter_delays_no_request(tmp_path, origins):
-    """The same with another thread of the test as witness: the slowest answer while Python is stuck is quick."""
+    """The slowest of thousands of answers while Python is stuck is still quick."""
     config, web, _ = embedded([one.address for one in origins(2)])
     config["listeners"]["web"]["limits"] = {"requests": 1_000_000}
     slowest = 0.0
-    with program(tmp_path, config, 1.5) as running, Talk(web) as talk:
+    with program(tmp_path, config, 2.5) as running, Talk(web) as talk:
         talk.get()
         running.tell("block")
         unblocked = threading.Thread(target=running.expect, args=("unblocked",))
@@ -191,4 +221,4 @@ def test_a_busy_interpreter_delays_no_request(tmp_path, origins):
             assert talk.get().status == 200
             slowest = max(slowest, time.monotonic() - began)
         unblocked.join()
-    assert slowest < 0.5
+    assert slowest < 1.0

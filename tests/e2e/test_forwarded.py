@@ -26,7 +26,11 @@ def test_an_untrusted_client_is_believed_nothing(serve, origin):
     with balancer.talk() as talk:
         talk.get("/", "Host: shop.example:8080", *FORGED)
     (ask,) = one.ledger
-    seen = {name.lower(): value for name, value in ask.fields if "forward" in name.lower() or "real" in name.lower()}
+    seen = {
+        name.lower(): value
+        for name, value in ask.fields
+        if "forward" in name.lower() or "real" in name.lower()
+    }
     assert seen == {
         "x-forwarded-for": "127.0.0.1",
         "x-forwarded-proto": "http",
@@ -39,7 +43,12 @@ def test_a_trusted_proxy_is_believed(serve, origin):
     one = origin()
     balancer = serve(site([one.address], listener={"trusted_proxies": ["127.0.0.2/32", "10.0.0.0/8"]}))
     with balancer.talk(source="127.0.0.2") as talk:
-        talk.get("/", "X-Forwarded-For: 6.6.6.6, 7.7.7.7, 10.1.2.3", "X-Forwarded-Proto: https", "X-Forwarded-Host: public.example")
+        talk.get(
+            "/",
+            "X-Forwarded-For: 6.6.6.6, 7.7.7.7, 10.1.2.3",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: public.example",
+        )
     with balancer.talk(source="127.0.0.3") as talk:
         talk.get("/", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https")
     trusted, other = one.ledger
@@ -97,12 +106,16 @@ def test_names_with_underscores_are_dropped(serve, origin):
     assert ask.get("x-user") == "real"
 
 
-@pytest.mark.parametrize("listed", ["X-Forwarded-For", "Cookie", "Authorization", "Host", "Content-Length", "X-Request-ID"])
+@pytest.mark.parametrize(
+    "listed", ["X-Forwarded-For", "Cookie", "Authorization", "Host", "Content-Length", "X-Request-ID"]
+)
 def test_connection_cannot_remove_what_backends_rely_on(serve, origin, listed):
     one = origin()
     balancer = serve(site([one.address]))
     with balancer.talk() as talk:
-        answer = talk.request("POST", "/", f"Connection: {listed}", "Cookie: a=1", "Authorization: b", body=b"x").response()
+        answer = talk.request(
+            "POST", "/", f"Connection: {listed}", "Cookie: a=1", "Authorization: b", body=b"x"
+        ).response()
     assert answer.status == 200
     assert one.ledger[0].get(listed) is not None
 

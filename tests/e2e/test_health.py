@@ -27,7 +27,15 @@ class Patient:
 
 def test_active_checks_take_a_backend_down_and_up_again(serve, origin):
     one, two = Patient(origin, "one"), Patient(origin, "two")
-    pool = {"health": {"http": "/healthz", "expect": "200-299", "host": "app.internal", "headers": {"x-probe": "1"}, **CHECK}}
+    pool = {
+        "health": {
+            "http": "/healthz",
+            "expect": "200-299",
+            "host": "app.internal",
+            "headers": {"x-probe": "1"},
+            **CHECK,
+        }
+    }
     balancer = serve(site([one.origin.address, two.origin.address], pool=pool))
     name = one.origin.address
 

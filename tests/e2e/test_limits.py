@@ -51,7 +51,11 @@ def test_a_large_upload_is_refused_so_that_the_client_can_read_it(serve, origin)
         ({"request_line": "1KiB"}, b"GET /" + b"x" * 2000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
         ({"field": "1KiB"}, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 2000 + b"\r\n\r\n", 431),
         ({"fields": 10}, b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: 1\r\n" * 12 + b"\r\n", 431),
-        ({"head": "4KiB"}, b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"X: " + b"x" * 500 + b"\r\n") * 10 + b"\r\n", 431),
+        (
+            {"head": "4KiB"},
+            b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"X: " + b"x" * 500 + b"\r\n") * 10 + b"\r\n",
+            431,
+        ),
     ],
 )
 def test_heads(serve, origin, limits, request_bytes, status):

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as it is spoken: what goes in at one side comes out at the other, whoever speaks an older dialect."""
+"""HTTP/1.1 as it is spoken: what goes in at one side comes out at the other, in whatever dialect."""
 
 import pytest
 
@@ -31,7 +31,9 @@ def test_both_sides_keep_their_connections(serve, origin):
 
 
 def test_pipelined_requests_are_answered_in_order(serve, origin):
-    one = origin(lambda ask: (ask.read_body(), ask.answer(200, f"{ask.method} {ask.target} {ask.body.decode()}")))
+    one = origin(
+        lambda ask: (ask.read_body(), ask.answer(200, f"{ask.method} {ask.target} {ask.body.decode()}"))
+    )
     balancer = serve(site([one.address]))
     with balancer.talk() as talk:
         talk.send(
@@ -147,10 +149,16 @@ def test_connection_close_is_honoured_on_both_sides(serve, origin):
 
 
 def test_hop_by_hop_fields_stay_on_their_hop(serve, origin):
-    one = origin(lambda ask: ask.answer(200, None, "Connection: x-inner", "X-Inner: 1", "Keep-Alive: timeout=9", "X-Outer: 2"))
+    one = origin(
+        lambda ask: ask.answer(
+            200, None, "Connection: x-inner", "X-Inner: 1", "Keep-Alive: timeout=9", "X-Outer: 2"
+        )
+    )
     balancer = serve(site([one.address]))
     with balancer.talk() as talk:
-        answer = talk.get("/", "Connection: x-hop", "X-Hop: 1", "Keep-Alive: timeout=5", "TE: trailers", "X-End: 2")
+        answer = talk.get(
+            "/", "Connection: x-hop", "X-Hop: 1", "Keep-Alive: timeout=5", "TE: trailers", "X-End: 2"
+        )
     assert (answer.get("x-inner"), answer.get("keep-alive"), answer.get("x-outer")) == (None, None, "2")
     (ask,) = one.ledger
     assert (ask.get("x-hop"), ask.get("keep-alive"), ask.get("x-end")) == (None, None, "2")
@@ -160,7 +168,9 @@ def test_an_upgrade_goes_on_as_a_plain_request(serve, origin):
     one = origin()
     balancer = serve(site([one.address]))
     with balancer.talk() as talk:
-        answer = talk.get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+        answer = talk.get(
+            "/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"
+        )
     assert answer.status == 200
     assert (one.ledger[0].get("upgrade"), one.ledger[0].get("http2-settings")) == (None, None)
 

@@ -16,7 +16,10 @@ def script(ask: Ask) -> None:
 
 def test_requests_are_counted_by_route_backend_and_class(serve, origin):
     one = origin(script)
-    routes = [{"name": "api", "match": {"path": "/404"}, "pool": "app"}, {"match": {"host": "test"}, "pool": "app"}]
+    routes = [
+        {"name": "api", "match": {"path": "/404"}, "pool": "app"},
+        {"match": {"host": "test"}, "pool": "app"},
+    ]
     balancer = serve(site([one.address], listener={"routes": routes}, metrics={"bind": tcp()}))
     with balancer.talk() as talk:
         for path in ["/200"] * 5 + ["/404"] * 2 + ["/301", "/500"]:
@@ -24,7 +27,7 @@ def test_requests_are_counted_by_route_backend_and_class(serve, origin):
         assert talk.get("/", "Host: nobody").status == 404
     with balancer.talk() as talk:
         assert talk.send("nonsense\r\n\r\n").response().status == 400
-    found = balancer.metrics()
+    found = balancer.metrics(requests=11)
 
     def requests(**labels: str) -> float:
         return found.value("pylb_requests_total", listener="web", **labels)
@@ -51,7 +54,7 @@ def test_histograms_are_cumulative_and_complete(serve, origin):
     with balancer.talk() as talk:
         for _ in range(20):
             talk.get()
-    found = balancer.metrics()
+    found = balancer.metrics(requests=20)
     name = "pylb_request_duration_seconds"
     assert found.kinds[name] == "histogram"
     buckets = sorted(
@@ -89,7 +92,7 @@ def test_counters_survive_a_reload(serve, origin):
             talk.get()
         balancer.load(config)
         talk.get()
-    found = balancer.metrics()
+    found = balancer.metrics(requests=6)
     assert found.value("pylb_requests_total", listener="web") == 6
     assert found.value("pylb_backend_requests_total", backend=one.address) == 6
     assert found.value("pylb_plan_generation") == 2
@@ -98,16 +101,30 @@ def test_counters_survive_a_reload(serve, origin):
 def test_tries_in_vain_are_counted(serve, origin):
     one = origin(script)
     dead = f"127.0.0.1:{free_port()}"
-    balancer = serve(site([dead, one.address], pool={"passive": {"failures": 3, "eject": "60s"}}, metrics={"bind": tcp()}))
+    balancer = serve(
+        site([dead, one.address], pool={"passive": {"failures": 3, "eject": "60s"}}, metrics={"bind": tcp()})
+    )
     with balancer.talk() as talk:
         for _ in range(10):
             assert talk.get().status == 200
-    found = balancer.metrics()
+    found = balancer.metrics(requests=10)
     assert found.value("pylb_retries_total", reason="connect") == 3
     assert found.value("pylb_backend_ejected", backend=dead) == 1
     assert found.value("pylb_backend_ejected", backend=one.address) == 0
     assert found.value("pylb_backend_requests_total", backend=one.address) == 10
     assert balancer.backend("app", dead)["why"] == "connection refused"
+
+
+def test_ejections_are_counted(serve, origin):
+    bad, good = origin(lambda ask: ask.answer(503)), origin()
+    pool = {"passive": {"failures": 2, "eject": "60s"}}
+    balancer = serve(site([bad.address, good.address], pool=pool, metrics={"bind": tcp()}))
+    with balancer.talk() as talk:
+        for _ in range(10):
+            talk.get()
+    found = balancer.metrics(requests=10)
+    assert found.value("pylb_ejections_total", pool="app", backend=bad.address) == 1
+    assert found.value("pylb_ejections_total", pool="app", backend=good.address) == 0
 
 
 def test_health_pages(serve, origin):

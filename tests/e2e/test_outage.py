@@ -1,8 +1,8 @@
 """Real servers die and come back, and pylb changes its plan, under load: nobody notices more than they must.
 
-An answer that had begun when its server was killed cannot be saved; it must be visibly cut, and is counted apart.
-Everything else has to succeed, for clients that keep their connections and never ask twice. The default run is a
-few thousand requests; `-m soak` is the full form.
+An answer that had begun when its server was killed cannot be saved; it must be visibly cut, and is counted
+apart. Everything else has to succeed, for clients that keep their connections and never ask twice. The
+default run is a few thousand requests; `-m soak` is the full form.
 """
 
 import signal
@@ -15,7 +15,7 @@ import pytest
 
 from .balancer import Balancer, site
 from .load import Load
-from .patience import pause
+from .patience import pause, until
 from .talk import Response
 from .tools import tool
 
@@ -80,14 +80,14 @@ def test_hup_all_the_time_under_load(serve, apps, kind):
     balancer = serve(pool_of(three))
     with hanging_up(balancer, every=0.2), Load(balancer.address(), connections=16, check=is_whole) as load:
         load.wait_for_more(3_000)
+        until("several plans were in force", lambda: balancer.status()["generation"] > 5)
     assert load.all_ok(), load
     assert load.quiet_closes == 0
-    assert balancer.status()["generation"] > 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pauses_around_the_keep_alive_of_the_servers(serve, apps, kind):
-    """gunicorn closes idle connections after 2 s, uvicorn after 5: requests at just that moment succeed too."""
+    """gunicorn closes idle connections after 2 s, uvicorn after 5: requests at that moment succeed too."""
     three = apps(kind, 3)
     balancer = serve(pool_of(three))
     limit = 5.0 if kind == "uvicorn" else 2.0
@@ -95,10 +95,22 @@ def test_pauses_around_the_keep_alive_of_the_servers(serve, apps, kind):
     failures: list[str] = []
 
     def client(method: str, wait: float) -> None:
-        load = Load(balancer.address(), connections=8, requests=16, method=method, check=lambda answer: answer.status == 200)
+        load = Load(
+            balancer.address(),
+            connections=8,
+            requests=16,
+            method=method,
+            check=lambda answer: answer.status == 200,
+        )
         load.run()
         pause(wait)
-        again = Load(balancer.address(), connections=8, requests=16, method=method, check=lambda answer: answer.status == 200)
+        again = Load(
+            balancer.address(),
+            connections=8,
+            requests=16,
+            method=method,
+            check=lambda answer: answer.status == 200,
+        )
         again.run()
         if not (load.all_ok() and again.all_ok()):
             failures.append(f"{method} after {wait} s: {load} {again}")

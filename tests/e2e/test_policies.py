@@ -16,10 +16,18 @@ def counts(origins) -> list[int]:
     return [one.count() for one in origins]
 
 
+def slow(ask: Ask) -> None:
+    """Answers, after a while."""
+    pause(0.05)
+    ask.answer()
+
+
 def test_weighted_round_robin_is_exact_over_all_workers(serve, origins):
     """5:1:1 in 7,000 requests of 16 clients on two workers: 5,000, 1,000 and 1,000, not one more or less."""
     three = origins(3)
-    weights = [{"address": one.address, "weight": weight} for one, weight in zip(three, (5, 1, 1), strict=True)]
+    weights = [
+        {"address": one.address, "weight": weight} for one, weight in zip(three, (5, 1, 1), strict=True)
+    ]
     balancer = serve(site(weights))
     load = Load(balancer.address(), connections=16, requests=7_000).run()
     assert load.all_ok(), load
@@ -28,7 +36,9 @@ def test_weighted_round_robin_is_exact_over_all_workers(serve, origins):
 
 def test_weighted_round_robin_is_smooth(serve, origins):
     three = origins(3)
-    weights = [{"address": one.address, "weight": weight} for one, weight in zip(three, (5, 1, 1), strict=True)]
+    weights = [
+        {"address": one.address, "weight": weight} for one, weight in zip(three, (5, 1, 1), strict=True)
+    ]
     balancer = serve(site(weights))
     with balancer.talk() as talk:
         order = "".join(talk.get().body.decode() for _ in range(14))
@@ -50,23 +60,23 @@ def test_round_robin_survives_reloads(serve, origins):
 
 def test_least_connections_spares_a_slow_backend(serve, origins):
     three = origins(3)
-    three[0].script = lambda ask: (pause(0.05), ask.answer())
+    three[0].script = slow
     balancer = serve(site([one.address for one in three], pool={"balance": "least_connections"}))
     load = Load(balancer.address(), connections=6, requests=1_500).run()
     assert load.all_ok(), load
-    slow, *fast = counts(three)
-    assert slow < min(fast) / 3
+    late, *fast = counts(three)
+    assert late < min(fast) / 3
 
 
 @pytest.mark.parametrize("policy", ["two_choices", "peak_ewma"])
 def test_a_slow_backend_gets_less(serve, origins, policy):
     three = origins(3)
-    three[0].script = lambda ask: (pause(0.05), ask.answer())
+    three[0].script = slow
     balancer = serve(site([one.address for one in three], pool={"balance": policy}))
     load = Load(balancer.address(), connections=6, requests=1_500).run()
     assert load.all_ok(), load
-    slow, *fast = counts(three)
-    assert slow < min(fast) / 2
+    late, *fast = counts(three)
+    assert late < min(fast) / 2
 
 
 def test_two_choices_never_piles_on_one(serve, origins):
@@ -92,7 +102,9 @@ def test_two_choices_never_piles_on_one(serve, origins):
 
 def test_random_uses_all_by_weight(serve, origins):
     three = origins(3)
-    weights = [{"address": one.address, "weight": weight} for one, weight in zip(three, (4, 1, 1), strict=True)]
+    weights = [
+        {"address": one.address, "weight": weight} for one, weight in zip(three, (4, 1, 1), strict=True)
+    ]
     balancer = serve(site(weights, pool={"balance": "random"}))
     load = Load(balancer.address(), connections=4, requests=1_200).run()
     assert load.all_ok(), load
@@ -101,7 +113,7 @@ def test_random_uses_all_by_weight(serve, origins):
 
 
 def test_ip_hash_keeps_clients_and_moves_only_those_of_a_removed_backend(serve, origins):
-    """200 clients from 127.0.0.x on five backends; one is removed; the others' clients stay where they are."""
+    """200 addresses on five backends; one is removed, and the others' clients stay where they are."""
     five = origins(5)
     config = site([one.address for one in five], pool={"balance": "ip_hash"})
     balancer = serve(config)

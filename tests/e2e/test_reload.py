@@ -109,6 +109,22 @@ def test_a_retired_listener_finishes_what_it_has_begun(serve, origin):
         assert talk.closed()
 
 
+def test_two_listeners_swap_their_ports(serve, origin):
+    one, two = origin(name="one"), origin(name="two")
+    config = site([one.address])
+    config["pools"]["two"] = {"backends": [two.address]}
+    config["listeners"]["other"] = {"bind": tcp(), "routes": [{"pool": "two"}]}
+    balancer = serve(config)
+    places = [balancer.address("web"), balancer.address("other")]
+    for expected in ([b"one", b"two"], [b"two", b"one"], [b"one", b"two"]):
+        for place, body in zip(places, expected, strict=True):
+            with Talk(place) as talk:
+                assert talk.get().body == body
+        web, other = config["listeners"].values()
+        web["bind"], other["bind"] = other["bind"], web["bind"]
+        balancer.load(config)
+
+
 def test_the_metrics_listener_moves(serve, origin):
     config = site([origin().address], metrics={"bind": tcp()})
     balancer = serve(config)
@@ -178,7 +194,9 @@ def test_a_port_in_use_changes_nothing(serve, origin):
     one, other = origin(name="one"), origin(name="other")
     config = site([one.address])
     balancer = serve(config)
-    balancer.write(site([other.address], listener={"bind": [config["listeners"]["web"]["bind"], other.address]}))
+    balancer.write(
+        site([other.address], listener={"bind": [config["listeners"]["web"]["bind"], other.address]})
+    )
     outcome = balancer.reload()
     assert not outcome["ok"]
     assert outcome["exit_code"] == 1
@@ -217,6 +235,7 @@ def test_status_as_text_and_as_json(serve, origin):
     with balancer.talk() as talk:
         for _ in range(5):
             talk.get()
+        balancer.access_log(5)
         shown = balancer.command("status")
     assert shown.returncode == 0, shown.stderr
     for part in ("pool app (round_robin)", one.address, f"{two.address} (backup)", "listener web"):

@@ -1,4 +1,4 @@
-"""Where pylb listens and whom it reaches: IPv4, IPv6, unix sockets, inherited descriptors, several at once."""
+"""Where pylb listens and whom it reaches: IPv4, IPv6, unix sockets, inherited descriptors, several."""
 
 import os
 import socket
@@ -30,6 +30,7 @@ def test_listeners_of_every_kind_in_one_process(serve, origin, tmp_path):
         with Talk(place) as talk:
             assert talk.get(f"/{number}").status == 200
     assert [ask.target for ask in one.ledger] == [f"/{number}" for number in range(6)]
+    balancer.access_log(6)
     requests = {name: entry["requests"] for name, entry in balancer.status()["listeners"].items()}
     assert requests == {"any": 2, "six": 1, "unix": 1, "two": 2}
 
@@ -45,7 +46,11 @@ def test_ipv6_only_does_not_take_ipv4(serve, origin):
 
 
 def test_backends_of_every_kind(serve, origin, tmp_path):
-    backends = [origin(name="four"), origin(name="six", host="::1"), origin(name="unix", path=tmp_path / "app.sock")]
+    backends = [
+        origin(name="four"),
+        origin(name="six", host="::1"),
+        origin(name="unix", path=tmp_path / "app.sock"),
+    ]
     named = origin(name="named")
     addresses = [*(one.address for one in backends), f"localhost:{named.port}"]
     balancer = serve(site(addresses))

@@ -80,8 +80,7 @@ def test_a_second_term_ends_at_once(serve, origin):
     balancer.signal(signal.SIGTERM)
     assert balancer.wait() in (0, 1)
     assert time.monotonic() - began < 5
-    with pytest.raises(Cut):
-        talk.response()
+    assert talk.response().status == 503
 
 
 def test_the_grace_bounds_a_stop(serve, origin):
@@ -95,8 +94,7 @@ def test_the_grace_bounds_a_stop(serve, origin):
     assert balancer.wait() == 0
     assert 0.4 < time.monotonic() - began < 5
     assert "1 connection cut" in balancer.said("stopped")
-    with pytest.raises(Cut):
-        talk.response()
+    assert talk.response().status == 503
 
 
 def test_a_port_in_use_is_one_clear_line(serve, origin):
@@ -128,8 +126,8 @@ def test_no_permission_is_one_clear_line(serve, origin, tmp_path):
 
 def test_an_invalid_file_starts_nothing(serve, tmp_path):
     place = tcp()
-    text = f"listeners:\n  web:\n    bind: {place}\n    rotes: [{{pool: a}}]\npools: {{a: {{backends: [127.0.0.1:99999]}}}}\n"
-    balancer = serve(text, ready=False)
+    listeners = f"listeners:\n  web:\n    bind: {place}\n    rotes: [{{pool: a}}]\n"
+    balancer = serve(listeners + "pools: {a: {backends: [127.0.0.1:99999]}}\n", ready=False)
     assert balancer.wait() == 3
     assert "pylb.yaml:4:5:" in balancer.stderr
     assert "routes" in balancer.stderr, "what to type instead"
@@ -152,7 +150,10 @@ def test_wrong_usage(tmp_path):
 def test_check_reports_everything_and_opens_nothing(tmp_path, origin):
     one = origin()
     good = tmp_path / "good.yaml"
-    good.write_text(f"listeners: {{web: {{bind: {one.address}, routes: [{{pool: a}}]}}}}\npools: {{a: {{backends: [127.0.0.1:9]}}}}\n")
+    good.write_text(
+        f"listeners: {{web: {{bind: {one.address}, routes: [{{pool: a}}]}}}}\n"
+        "pools: {a: {backends: [127.0.0.1:9]}}\n"
+    )
     assert pylb("check", str(good)).returncode == 0
     bad = tmp_path / "bad.yaml"
     bad.write_text(good.read_text().replace("routes", "rotes").replace("backends", "backend"))
@@ -166,7 +167,17 @@ def test_serve_without_a_file(origin, tmp_path):
     """`--listen` and `--to` are a whole configuration."""
     one, two = origin(name="one"), origin(name="two")
     place = tcp()
-    command = ["serve", "--listen", place, "--to", one.address, "--to", two.address, "--balance", "round_robin"]
+    command = [
+        "serve",
+        "--listen",
+        place,
+        "--to",
+        one.address,
+        "--to",
+        two.address,
+        "--balance",
+        "round_robin",
+    ]
     environ = {**os.environ, "PYLB_ADMIN": f"unix:{tmp_path}/admin.sock"}
     with subprocess.Popen([sys.executable, "-m", "pylb", *command], env=environ, cwd=tmp_path) as process:
         try:

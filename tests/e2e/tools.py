@@ -1,7 +1,7 @@
 """Programs and packages that a test needs and a machine may lack.
 
-A test without its tool is skipped and says which package brings it. Where PYLB_NO_SKIP=1 is set, as in .ci/run,
-it fails instead: there, a skipped test would be a hole nobody sees.
+A test without its tool is skipped and says which package brings it. Where PYLB_NO_SKIP=1 is set, as in
+.ci/run, it fails instead: there, a skipped test would be a hole nobody sees.
 """
 
 import importlib.util

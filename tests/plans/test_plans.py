@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pylb.config import ConfigInvalid, Mistake, load
-from pylb.core import Core, PlanInvalid
+from pylb.config import Mistake, load, verdict
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.txt"))
 
@@ -55,16 +54,11 @@ def lines(text: str | None) -> list[str]:
 
 def outcome(main: Path, environ: dict[str, str]) -> tuple[list[str], list[str], list[str]]:
     """The draft's lines, mistakes and warnings, as the user of the file gets them."""
-    try:
-        config = load(main, environ=environ)
-        draft = config.draft(resolve=resolve, descriptors=2064)
-    except ConfigInvalid as error:
-        return [], [shown(mistake) for mistake in error.errors], []
-    try:
-        Core.check(draft)
-    except PlanInvalid as error:
-        return [], [shown(mistake) for mistake in config.explain(error.errors)], []
-    return list(flatten(json.loads(draft))), [], [shown(warning) for warning in config.warnings]
+    errors, warnings = verdict.check(lambda: load(main, environ=environ), resolve=resolve)
+    if errors:
+        return [], [shown(mistake) for mistake in errors], []
+    draft = load(main, environ=environ).draft(resolve=resolve, descriptors=2064)
+    return list(flatten(json.loads(draft))), [], [shown(warning) for warning in warnings]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.stem for case in CASES])

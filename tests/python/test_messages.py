@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pylb.config.model import Log
 from pylb.core import Fact, Feed
-from pylb.messages import Messages, configure, logger
+from pylb.messages import Messages, configure, logger, reconfigure
 from trio.testing import MockClock
 
 
@@ -43,7 +43,10 @@ def test_the_level_is_the_least_important_that_is_written(tmp_path: Path) -> Non
 def test_a_file_that_cannot_be_opened_leaves_everything_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "pylb.log"
     configure(Log(to=str(file)))
-    configure(Log(to=str(tmp_path / "no" / "such.log")))
+    unwritable = Log(to=str(tmp_path / "no" / "such.log"))
+    with pytest.raises(FileNotFoundError):
+        configure(unwritable)
+    reconfigure(unwritable)
     assert "cannot write messages to" in file.read_text()
 
 

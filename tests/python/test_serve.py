@@ -229,6 +229,27 @@ def test_an_address_in_use_is_one_line(serve: Serve) -> None:
     assert "in use" in line
 
 
+def test_messages_that_cannot_be_written_are_one_line(serve: Serve) -> None:
+    text = config(free_port()).replace("access: off", "access: off, to: no/such/file.log")
+    pylb = serve(files={"pylb.yaml": text})
+    assert pylb.ended() == 1
+    (line,) = pylb.lines
+    assert line.startswith("pylb: pylb.yaml:7:24: log: cannot write to /")
+    assert line.endswith("/no/such/file.log: No such file or directory")
+
+
+def test_an_edit_with_a_hup_is_in_force_once(serve: Serve) -> None:
+    pylb = serve("--watch", files={"pylb.yaml": config(free_port())})
+    pylb.said("serves web")
+    file = pylb.folder / "pylb.yaml"
+    file.write_text(file.read_text().replace("127.0.0.1:1", "127.0.0.1:2"))
+    pylb.signal(signal.SIGHUP)
+    pylb.said("in force (generation 2)")
+    file.write_text(file.read_text().replace("127.0.0.1:2", "127.0.0.1:3"))
+    pylb.said("in force (generation 3)")
+    assert pylb.status()["pools"]["web"]["backends"][0]["address"] == "127.0.0.1:3"
+
+
 def test_a_file_that_is_not_there_is_one_line(serve: Serve) -> None:
     pylb = serve("nowhere.yaml")
     assert pylb.ended() == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from pylb.admin.server import Answer, Routes
 from pylb.config.publish import Outcome, Published
-from pylb.errors import Mistake
+from pylb.config.report import plain
 
 Status = Callable[[], Mapping[str, Any]]
 Reload = Callable[[], Awaitable[Outcome]]
@@ -35,16 +35,5 @@ def told(outcome: Outcome) -> dict[str, Any]:
         "ok": False,
         "text": outcome.describe(),
         "exit_code": outcome.exit_code,
-        "mistakes": [_mistake(each) for each in outcome.mistakes],
-    }
-
-
-def _mistake(mistake: Mistake) -> dict[str, Any]:
-    return {
-        "file": mistake.file,
-        "line": mistake.line,
-        "column": mistake.column,
-        "path": list(mistake.path),
-        "message": mistake.message,
-        "hint": mistake.hint,
+        "mistakes": [plain(each) for each in outcome.mistakes],
     }

@@ -68,13 +68,14 @@ def _routed_pools(data: dict[str, Any]) -> Iterator[tuple[Path, object]]:
 def _twice(data: dict[str, Any], tree: Tree) -> Iterator[Mistake]:
     """Every group of things of which each may be written once: binds everywhere, routes of a listener,
     backends of a pool."""
-    binds = list(_binds(("metrics", "bind"), _mapping(data.get("metrics")).get("bind")))
+    binds: list[tuple[Path, object]] = []
     for name, listener in _mapping(data.get("listeners")).items():
         path: Path = ("listeners", name)
         binds += _binds((*path, "bind"), _mapping(listener).get("bind"))
         routes = enumerate(_list(_mapping(listener).get("routes")))
         names = (((*path, "routes", at, "name"), _mapping(route).get("name")) for at, route in routes)
         yield from _repeated(names, tree, "the name {} is taken by another route here", "rename one of them")
+    binds += _binds(("metrics", "bind"), _mapping(data.get("metrics")).get("bind"))
     yield from _repeated(binds, tree, "{} is bound twice", "give each listener an address of its own")
     for name, pool in _mapping(data.get("pools")).items():
         backends = enumerate(_list(_mapping(pool).get("backends")))

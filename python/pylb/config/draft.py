@@ -14,6 +14,9 @@ from pylb.config.model import Backend, Listener, Pool, Route, Settings
 from pylb.config.text import ip
 from pylb.errors import Path
 
+STAND_IN = "192.0.2.1"
+"""The address of a name that has none (RFC 5737: nobody's), so that the core can check the rest."""
+
 SPARE_DESCRIPTORS = 64
 """Kept for listeners, logs, health checks and the admin socket."""
 
@@ -24,7 +27,7 @@ Unresolved = list[tuple[Path, str]]
 
 
 def draft(settings: Settings, resolve: Resolve, max_clients: int) -> tuple[dict[str, Any], Unresolved]:
-    """The draft as plain values, and what could not be resolved."""
+    """The draft as plain values, and what could not be resolved: there, STAND_IN is the address."""
     names = _Names(resolve)
     pools = {name: _pool(pool, ("pools", name), names) for name, pool in settings.pools.items()}
     plain = {
@@ -79,7 +82,7 @@ class _Names:
         found = self._known[host]
         if isinstance(found, OSError):
             self.unresolved.append((path, f'"{host}" has no address: {found.strerror or found}'))
-            return ""
+            return STAND_IN
         return found
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,6 +13,7 @@ from pylb.config.draft import Resolve, carried_clients, draft, resolve
 from pylb.config.explain import explain, named
 from pylb.config.model import Settings
 from pylb.config.read import decode, read
+from pylb.config.repair import Repair
 from pylb.config.tree import Tree
 from pylb.errors import ConfigInvalid, Mistake, Path, Place
 
@@ -42,23 +43,39 @@ class Config:
 
     def draft(self, *, resolve: Resolve = resolve, descriptors: int | None = None) -> bytes:
         """The JSON for the core. Resolving may block; raises ConfigInvalid for names without an address."""
+        found, unresolved = self.drafted(resolve=resolve, descriptors=descriptors)
+        if unresolved:
+            raise ConfigInvalid(unresolved, self.files)
+        return found
+
+    def drafted(
+        self, *, resolve: Resolve = resolve, descriptors: int | None = None
+    ) -> tuple[bytes, list[Mistake]]:
+        """The draft, and a mistake for each name without an address: one that nobody has stands in for it."""
         clients = self.model.max_clients or carried_clients(descriptors)
         plain, unresolved = draft(self.model, resolve, clients)
-        if unresolved:
-            hint = "correct the name, or write an IP address"
-            raise ConfigInvalid(
-                [Mistake(self.locate(path), path, text, hint) for path, text in unresolved], self.files
-            )
-        return json.dumps(plain).encode()
+        hint = "correct the name, or write an IP address"
+        mistakes = [Mistake(self.locate(path), path, text, hint) for path, text in unresolved]
+        return json.dumps(plain).encode(), mistakes
 
     def locate(self, path: Path) -> Place:
         """Where a path of the file or the draft is written."""
         return self.tree.locate(path)
 
+    def located(self, path: Path, line: str) -> str:
+        """A line about a path; the place is in front if there is a file behind it."""
+        return f"{self.locate(path)}: {line}" if self.files else line
+
     def explain(self, errors: Sequence[tuple[Path, str]]) -> list[Mistake]:
         """The core's errors, at their places in the file."""
-        mistakes = [Mistake(self.locate(path), path, named(path, message)) for path, message in errors]
+        written = [(_written(path), message) for path, message in errors]
+        mistakes = [Mistake(self.locate(path), path, named(path, message)) for path, message in written]
         return in_order(mistakes, self.files)
+
+
+def _written(path: Path) -> Path:
+    """A path of the draft as one of the file; they differ in one place."""
+    return ("metrics", "bind", *path[1:]) if path[:1] == ("metrics",) else path
 
 
 def load(path: FilePath, *, environ: Mapping[str, str]) -> Config:
@@ -79,16 +96,32 @@ def from_mapping(data: Mapping[str, Any], *, directory: FilePath) -> Config:
 
 def validate(tree: Tree, directory: FilePath) -> Config:
     """Plain values -> Config, or every mistake at once, in the order of the text."""
-    found = cross.mistakes(tree)
-    try:
-        settings = Settings.model_validate(tree.data, context={"directory": directory})
-    except ValidationError as error:
-        found += explain(error.errors(include_url=False), tree)
+    settings, found = _settings(tree, directory)
     spoilt = {mistake.path for mistake in tree.mistakes} | {mistake.place for mistake in tree.mistakes}
     wrong = [*tree.mistakes, *(one for one in found if one.path not in spoilt and one.place not in spoilt)]
-    if wrong:
-        raise ConfigInvalid(in_order(wrong, tree.files), tree.files)
+    if settings is None or wrong:
+        raise ConfigInvalid(in_order(wrong, tree.files), tree.files, rest=_rest(tree, wrong, directory))
     return Config(settings, tree, tuple(in_order(cross.warnings(settings, tree), tree.files)))
+
+
+def _settings(tree: Tree, directory: FilePath) -> tuple[Settings | None, list[Mistake]]:
+    """The settings of a tree, unless the model refuses it, and all that is wrong with its values."""
+    found = cross.mistakes(tree)
+    try:
+        return Settings.model_validate(tree.data, context={"directory": directory}), found
+    except ValidationError as error:
+        return None, found + explain(error.errors(include_url=False), tree)
+
+
+def _rest(tree: Tree, wrong: Sequence[Mistake], directory: FilePath) -> Config | None:
+    """What is left without `wrong`, at the same places. What is missed there once something is gone goes,
+    too, until nothing is."""
+    repair = Repair(tree.data)
+    while wrong:
+        if not all(repair.without(mistake.path) for mistake in wrong):
+            return None
+        settings, wrong = _settings(replace(tree, data=repair.data(), is_whole=True), directory)
+    return Config(settings, tree) if settings is not None else None
 
 
 def in_order(mistakes: Sequence[Mistake], files: Sequence[FilePath]) -> list[Mistake]:

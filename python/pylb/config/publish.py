@@ -6,17 +6,20 @@ end a running load balancer. One publication at a time; a second one waits, and 
 by then.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import trio
 
+from pylb.config import verdict
 from pylb.config.draft import Resolve, resolve
 from pylb.config.loaded import Config
 from pylb.config.read import glob_files
 from pylb.config.source import Source
+from pylb.config.watch import Seen, fingerprint
 from pylb.core import BindFailed, PlanInvalid
 from pylb.errors import ConfigInvalid, Mistake
 from pylb.errors import Path as KeyPath
@@ -78,16 +81,20 @@ class Publisher:
         self._tell = tell
         self._turn = trio.Lock()
         self._attempted: tuple[Path, ...] = ()
+        self._loaded: Seen = {}
         self.config: Config | None = None
 
     async def publish(self) -> Outcome:
         """Loads the source anew and puts it in force, or leaves everything as it was."""
-        async with self._turn:
+        async with self._attempt():
             try:
                 config = await trio.to_thread.run_sync(self._source.load)
             except ConfigInvalid as error:
                 self._attempted = error.files
-                return self._refuse(tuple(error.errors))
+                whole = await trio.to_thread.run_sync(
+                    lambda error: verdict.completed(error, resolve=self._resolve), error
+                )
+                return self._refuse(tuple(whole.errors))
             except OSError as error:
                 reason = f"cannot read {error.filename or self._source.describe()}: {error.strerror or error}"
                 return self._answer(Refused((), reason, 1))
@@ -95,7 +102,7 @@ class Publisher:
 
     async def apply(self, config: Config) -> Outcome:
         """Puts a configuration in force that did not come from the source."""
-        async with self._turn:
+        async with self._attempt():
             return await self._put(config)
 
     def watched(self) -> list[Path]:
@@ -105,12 +112,27 @@ class Publisher:
         named = (*config.files, *glob_files(config.patterns)) if config else ()
         return list(dict.fromkeys((*named, *self._attempted)))
 
+    def loaded(self) -> Seen:
+        """What the watched files were at the last attempt."""
+        return self._loaded
+
+    @asynccontextmanager
+    async def _attempt(self) -> AsyncIterator[None]:
+        """A turn. Files are remembered as they were before it, so that a change meanwhile is not missed."""
+        async with self._turn:
+            before = fingerprint(self.watched())
+            try:
+                yield
+            finally:
+                now = fingerprint(self.watched())
+                self._loaded = {file: before.get(file, seen) for file, seen in now.items()}
+
     async def _put(self, config: Config) -> Outcome:
         self._attempted = config.files
         if self.config is not None and (fixed := _needs_restart(self.config, config)):
             return self._refuse(fixed)
         try:
-            draft = await trio.to_thread.run_sync(lambda: config.draft(resolve=self._resolve))
+            draft = await trio.to_thread.run_sync(lambda: verdict.draft(config, resolve=self._resolve))
             generation = await trio.to_thread.run_sync(self._core.apply, draft)
         except ConfigInvalid as error:
             return self._refuse(tuple(error.errors))
@@ -142,7 +164,7 @@ def _cannot_open(config: Config, error: BindFailed) -> str:
         path, line = ("log", "access"), f"log: cannot write to {error.bind}: {reason}"
     else:
         path, line = ("metrics", "bind"), f"metrics: cannot listen on {error.bind}: {reason}"
-    return f"{config.locate(path)}: {line}" if config.files else line
+    return config.located(path, line)
 
 
 def _needs_restart(old: Config, new: Config) -> tuple[Mistake, ...]:

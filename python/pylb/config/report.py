@@ -14,7 +14,7 @@ def report(file: str, errors: Sequence[Mistake], warnings: Sequence[Mistake], fo
     return {"text": _text, "json": _json, "github": _github}[form](file, errors, warnings)
 
 
-def _plain(mistake: Mistake) -> dict[str, object]:
+def plain(mistake: Mistake) -> dict[str, object]:
     """A mistake for programs. Line and column are 0 where no file is behind it."""
     return {
         "file": mistake.file,
@@ -37,8 +37,8 @@ def _json(file: str, errors: Sequence[Mistake], warnings: Sequence[Mistake]) -> 
     found = {
         "file": file,
         "valid": not errors,
-        "errors": [_plain(error) for error in errors],
-        "warnings": [_plain(warning) for warning in warnings],
+        "errors": [plain(error) for error in errors],
+        "warnings": [plain(warning) for warning in warnings],
     }
     return json.dumps(found, indent=2)
 

@@ -15,21 +15,20 @@ import trio
 Seen = dict[str, tuple[int, int, int] | None]
 
 
-async def changes(watched: Callable[[], Iterable[Path]], *, every: float = 0.5) -> AsyncIterator[None]:
-    """Yields once after each change among the files that `watched` names; looks every `every` seconds.
+async def changes(
+    watched: Callable[[], Iterable[Path]], loaded: Callable[[], Seen], *, every: float = 0.5
+) -> AsyncIterator[None]:
+    """Yields when the files that `watched` names are not, for a whole round, what was `loaded` last; looks
+    every `every` seconds. Whoever loads them, then or for another reason, has to say so in `loaded`.
 
-    A file that does not exist is watched too. `watched` is asked anew in each round; that it names other
-    files than before counts as a change.
+    A file that does not exist is watched too. That `watched` names other files than before is a change.
     """
-    known = fingerprint(watched())
-    before = known
+    before = None
     while True:
         await trio.sleep(every)
         now = fingerprint(watched())
-        if now == before and now != known:
+        if now == before and now != loaded():
             yield
-            known = fingerprint(watched())
-            now = known
         before = now
 
 

@@ -93,6 +93,9 @@ impl Client {
         let Some((index, listener)) = held.listener(self.door) else {
             return Poll::Ready(Ok(None));
         };
+        if self.worker.is_stopping() {
+            return Poll::Ready(Ok(None));
+        }
         let polled = down.poll_request(cx, &mut self.worker.buffers.borrow_mut(), &listener.rules);
         let now = match polled {
             Poll::Ready(Ok(Some(head))) => {
@@ -184,7 +187,7 @@ impl Client {
         let clock = &self.worker.clock;
         clock.expire_in(seat, LINGER_MS);
         let flushed = poll_fn(|cx| match down.poll_room(cx) {
-            Poll::Pending if clock.expired(seat) => Poll::Ready(false),
+            Poll::Pending if clock.expired(seat) || self.worker.is_stopping() => Poll::Ready(false),
             other => other.map(|result| result.is_ok()),
         });
         if !flushed.await || (down.has_read_all() && !down.has_ahead()) {
@@ -193,7 +196,7 @@ impl Client {
         down.socket().shutdown_write();
         poll_fn(|cx| {
             let gone = down.poll_discard(cx, &mut self.worker.buffers.borrow_mut().receive);
-            if clock.expired(seat) { Poll::Ready(()) } else { gone }
+            if clock.expired(seat) || self.worker.is_stopping() { Poll::Ready(()) } else { gone }
         })
         .await;
     }

@@ -17,6 +17,7 @@
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::task::Poll;
+use std::time::Duration;
 
 use plan::{Progress, Step, Tick};
 use wire::{Blame, Head};
@@ -88,7 +89,7 @@ pub(crate) struct Exchange {
 struct Upstream {
     conn: Conn,
     /// How long it had been idle, if it was; a close on a fresh one is the backend's fault, on an old one chance.
-    reused_ms: Option<u32>,
+    reused: Option<Duration>,
     sent: Tick,
 }
 
@@ -208,13 +209,13 @@ impl Exchange {
 
     /// An attempt failed; the slot is free. `Ok`: try again.
     fn judge(&mut self, worker: &Worker, down: &Conn, failure: Failure) -> Result<(), Failure> {
-        let reused_ms = self.up.take().and_then(|up| up.reused_ms);
+        let reused = self.up.take().and_then(|up| up.reused);
         let Some(pick) = self.pick.take() else { return Err(failure) };
-        match reused_ms {
+        match reused {
             // It had been closed while it was idle: nobody's fault, and something to learn.
-            Some(age_ms) if failure == Failure::ClosedEarly => {
+            Some(age) if failure == Failure::ClosedEarly => {
                 worker.meter().stale.add(1);
-                worker.upstream.borrow_mut().learn(pick.live(), age_ms);
+                worker.upstream.borrow_mut().learn(pick.live(), age);
             }
             _ if matches!(failure.blame(), Blame::Backend) && self.story.status == 0 => {
                 pick.failed(worker, worker.now(), failure.reason());

@@ -38,6 +38,8 @@ pub(crate) enum Failure {
     BodyTimeout,
     /// The client did not read its answer, or read it too slowly.
     ClientSlow,
+    /// pylb ends, and the grace is over.
+    Stopped,
     /// The request body is longer than the listener's limit.
     BodyTooLarge,
 }
@@ -70,7 +72,7 @@ impl Failure {
             | Failure::BodyTimeout
             | Failure::ClientSlow
             | Failure::BodyTooLarge => Blame::Client,
-            Failure::Exhausted => Blame::Proxy,
+            Failure::Exhausted | Failure::Stopped => Blame::Proxy,
         }
     }
 
@@ -102,7 +104,7 @@ impl Failure {
             Failure::ClientGone | Failure::ClientSlow => 499,
             Failure::HeadTimeout | Failure::BodyTimeout => 408,
             Failure::BodyTooLarge => 413,
-            Failure::Exhausted => 503,
+            Failure::Exhausted | Failure::Stopped => 503,
         }
     }
 
@@ -115,7 +117,7 @@ impl Failure {
             Failure::ConnectFailed => Some("destination_ip_unroutable"),
             Failure::ClosedEarly | Failure::CutInHead | Failure::Truncated => Some("http_response_incomplete"),
             Failure::ResponseTimeout | Failure::ResponseIdle => Some("http_response_timeout"),
-            Failure::Exhausted => Some("proxy_internal_error"),
+            Failure::Exhausted | Failure::Stopped => Some("proxy_internal_error"),
             _ => None,
         }
     }
@@ -136,6 +138,7 @@ impl Failure {
             Failure::HeadTimeout => "request head timeout",
             Failure::BodyTimeout => "request body timeout",
             Failure::ClientSlow => "client too slow",
+            Failure::Stopped => "stopped",
             Failure::BodyTooLarge => "request body too large",
         }
     }
@@ -154,6 +157,7 @@ impl Failure {
             Failure::ClientGone | Failure::ClientSlow => "The client went away.",
             Failure::HeadTimeout => "The request head did not arrive in time.",
             Failure::BodyTimeout => "The request body did not arrive in time.",
+            Failure::Stopped => "The proxy is stopping.",
             Failure::BodyTooLarge => "The request body is too large.",
         }
     }

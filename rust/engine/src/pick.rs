@@ -40,10 +40,11 @@ impl Pick {
         (&self.pool().addresses[self.slot as usize], self.pool().connect_ms)
     }
 
-    /// How its idle connections are kept; `announced` is what the backend itself said, in milliseconds.
-    pub(crate) fn terms(&self, announced: Option<u32>) -> Terms {
+    /// How its idle connections are kept; `announced` is what the backend itself said.
+    pub(crate) fn terms(&self, announced: Option<Duration>) -> Terms {
         let pool = self.pool();
-        Terms { keepalive_ms: pool.keepalive_ms.or(announced), limit: pool.idle_connections }
+        let configured = pool.keepalive_ms.map(|ms| Duration::from_millis(ms.into()));
+        Terms { keepalive: configured.or(announced), limit: pool.idle_connections }
     }
 
     /// The backend gave an answer that counts as one.

@@ -37,6 +37,8 @@ use crate::upstream::pool::Pool;
 const SPARE_EXCHANGES: usize = 1024;
 /// Retired doors whose last clients are still served by the plan they came in with.
 const RETIRED_DOORS: usize = 64;
+/// How long connections have to notice that all ends.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Ticks between two sweeps of the idle upstream connections.
 const SWEEP_TICKS: u32 = 10;
 
@@ -52,6 +54,7 @@ pub(crate) struct Worker {
     running: RefCell<Option<Held>>,
     retired: RefCell<Vec<(u32, Held)>>,
     draining: Cell<bool>,
+    stopping: Cell<bool>,
     dice: RefCell<fastrand::Rng>,
     exchanges: RefCell<Vec<ExchangeBox>>,
     ticks: Cell<u32>,
@@ -101,7 +104,7 @@ async fn root(worker: &Rc<Worker>, inbox: &mut UnboundedReceiver<Command>, kept:
     loop {
         tokio::select! {
             command = inbox.recv() => match command {
-                None | Some(Command::Stop) => return,
+                None | Some(Command::Stop) => return worker.end_all().await,
                 Some(command) => worker.obey(command, &mut doors, kept),
             },
             _ = tick.tick() => worker.tick(&doors),
@@ -123,6 +126,7 @@ impl Worker {
             running: RefCell::new(None),
             retired: RefCell::default(),
             draining: Cell::new(false),
+            stopping: Cell::new(false),
             dice: RefCell::new(fastrand::Rng::new()),
             exchanges: RefCell::default(),
             ticks: Cell::new(0),
@@ -145,6 +149,24 @@ impl Worker {
     /// Whether connections from this door end once they are idle.
     pub(crate) fn is_closing(&self, door: u32) -> bool {
         self.draining.get() || self.running.borrow().as_ref().is_none_or(|running| running.listener(door).is_none())
+    }
+
+    /// Whether every connection ends now, whatever it is doing.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Lets every connection end in its own way: an unanswered request gets its 503, a cut answer looks cut, and the
+    /// log tells of both.
+    async fn end_all(&self) {
+        self.stopping.set(true);
+        self.clock.nudge_all();
+        let last_words = async {
+            while self.meter().clients.value() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
     }
 
     pub(crate) fn meter(&self) -> &WorkerMeter {
@@ -293,7 +315,7 @@ impl Worker {
         self.ticks.set(self.ticks.get().wrapping_add(1));
         if self.ticks.get().is_multiple_of(SWEEP_TICKS) {
             let mut upstream = self.upstream.borrow_mut();
-            let stale = upstream.sweep(self.clock.coarse_ms());
+            let stale = upstream.sweep(self.now());
             self.meter().stale.add(stale);
             let known = self.meter().idle_upstream.value();
             self.meter().idle_upstream.sub(known);

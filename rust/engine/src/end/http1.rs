@@ -9,6 +9,7 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use wire::{Blame, BodyReader, Fault, Framing, Head, Pages, Parsed, RequestEdits, ResponseEdits, Rule, Rules};
 
@@ -41,7 +42,7 @@ pub(crate) struct Conn {
     /// The response being read answers a HEAD request.
     to_head: bool,
     interims: u8,
-    announced_ms: Option<u32>,
+    announced_s: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Conn {
             reusable: true,
             to_head: false,
             interims: 0,
-            announced_ms: None,
+            announced_s: None,
         }
     }
 
@@ -221,7 +222,7 @@ impl Conn {
         }
         self.reader = BodyReader::of_response(head.framing());
         self.reusable &= head.keep_alive() && !matches!(head.framing(), Framing::UntilClose);
-        self.announced_ms = head.keep_alive_timeout().map(|seconds| seconds.saturating_sub(1).saturating_mul(1_000));
+        self.announced_s = head.keep_alive_timeout();
         self.reading = Reading::Body;
         let part = if self.reader.is_done() {
             self.ahead.extend(&receive[rest]);
@@ -286,9 +287,9 @@ impl Conn {
         self.backlog.rest().len()
     }
 
-    /// How long the backend said it keeps this connection, in milliseconds: what it announced less a second.
-    pub(crate) fn announced_keepalive(&self) -> Option<u32> {
-        self.announced_ms
+    /// How long the backend said it keeps this connection: what it announced less a second.
+    pub(crate) fn announced_keepalive(&self) -> Option<Duration> {
+        self.announced_s.map(|seconds| Duration::from_secs(seconds.saturating_sub(1).into()))
     }
 
     /// Whether nothing has been written of the message that is ours to send.

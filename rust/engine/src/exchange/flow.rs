@@ -21,6 +21,9 @@ impl Exchange {
         down: &mut Conn,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
+        if worker.is_stopping() {
+            return Poll::Ready(Err(Failure::Stopped));
+        }
         let Some(mut up) = self.up.take() else {
             return Poll::Ready(Err(Failure::ClosedEarly));
         };

@@ -93,6 +93,9 @@ impl Exchange {
         if let Poll::Ready(result) = down.poll_room(cx) {
             return Poll::Ready(result.map_err(|_| Failure::ClientGone));
         }
+        if worker.is_stopping() {
+            return Poll::Ready(Err(Failure::Stopped));
+        }
         let moved = before - down.backlog_len();
         if moved > 0 {
             worker.clock.expire_in(self.seat, self.patience(Phase::Client));

@@ -26,13 +26,13 @@ impl Exchange {
         let replayable = self.head().is_idempotent() && matches!(self.head().framing(), wire::Framing::Empty);
         let backend = self.pick().live();
         let mut stale = 0;
-        let found = worker.upstream.borrow_mut().take(backend, replayable, worker.clock.coarse_ms(), &mut stale);
+        let now = if self.tries == 1 { self.story.started } else { worker.now() };
+        let found = worker.upstream.borrow_mut().take(backend, replayable, now, &mut stale);
         worker.meter().stale.add(stale);
-        let Found::Idle(conn, age_ms) = found else { return false };
+        let Found::Idle(conn, age) = found else { return false };
         worker.meter().reused.add(1);
         self.story.reused = true;
-        let sent = if self.tries == 1 { self.story.started } else { worker.now() };
-        self.use_upstream(Upstream { conn, reused_ms: Some(age_ms), sent });
+        self.use_upstream(Upstream { conn, reused: Some(age), sent: now });
         true
     }
 
@@ -54,7 +54,7 @@ impl Exchange {
         let sent = worker.now();
         self.story.connect = Some(since(begun, sent));
         self.story.reused = false;
-        self.use_upstream(Upstream { conn, reused_ms: None, sent });
+        self.use_upstream(Upstream { conn, reused: None, sent });
         Ok(())
     }
 
@@ -65,6 +65,9 @@ impl Exchange {
         poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
                 return Poll::Ready(result.map(Conn::new).map_err(|error| Failure::of_connect(&error)));
+            }
+            if worker.is_stopping() {
+                return Poll::Ready(Err(Failure::Stopped));
             }
             if worker.clock.expired(self.seat) {
                 return Poll::Ready(Err(Failure::ConnectTimeout));
@@ -88,7 +91,8 @@ impl Exchange {
         let Some(pick) = self.pick.take() else { return };
         if up.conn.is_clean() {
             let terms = pick.terms(up.conn.announced_keepalive());
-            worker.upstream.borrow_mut().put(pick.live(), up.conn, terms, worker.clock.coarse_ms());
+            let now = self.story.ended.unwrap_or_else(|| worker.now());
+            worker.upstream.borrow_mut().put(pick.live(), up.conn, terms, now);
         }
     }
 }

@@ -12,42 +12,45 @@
 //! have been idle for a second, not at once: under steady load the same burst comes again within milliseconds.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use plan::Tick;
 
 use crate::end::Conn;
 
-/// How long a backend is taken to keep idle connections until it shows otherwise, in milliseconds.
-const FIRST_GUESS_MS: u32 = 4_000;
+/// How long a backend is taken to keep idle connections until it shows otherwise.
+const FIRST_GUESS: Duration = Duration::from_secs(4);
 /// Idle connections beyond the limit are closed after this long.
-const SURPLUS_MS: u32 = 1_000;
+const SURPLUS: Duration = Duration::from_secs(1);
 /// How often what was learned is relaxed.
-const RELAX_MS: u64 = 10_000;
-/// By how much, in milliseconds: back at the first guess within 80 s.
-const RELAX_BY_MS: u32 = 500;
+const RELAX: Duration = Duration::from_secs(10);
+/// By how much: back at the first guess within 80 s.
+const RELAX_BY: Duration = Duration::from_millis(500);
 
 /// The idle connections of one worker, by the identity of the backend's live state.
 #[derive(Default)]
 pub(crate) struct Pool {
     shelves: HashMap<u64, Shelf, foldhash::fast::RandomState>,
-    relaxed_ms: u64,
+    relaxed: Tick,
 }
 
 struct Shelf {
     idle: Vec<Idle>,
-    learned_ms: u32,
+    learned: Duration,
     limit: usize,
 }
 
 struct Idle {
     conn: Conn,
-    since_ms: u64,
+    since: Tick,
     /// What the backend or the configuration says; `None` means learned.
-    keepalive_ms: Option<u32>,
+    keepalive: Option<Duration>,
 }
 
 /// How a connection came out of the pool.
 pub(crate) enum Found {
-    /// A connection to use, and the milliseconds it has been idle.
-    Idle(Conn, u32),
+    /// A connection to use, and how long it has been idle.
+    Idle(Conn, Duration),
     /// None that is safe enough: make a new one.
     Nothing,
 }
@@ -55,22 +58,22 @@ pub(crate) enum Found {
 /// Terms under which a connection is kept.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
-    /// Milliseconds the backend keeps it, if known.
-    pub keepalive_ms: Option<u32>,
+    /// How long the backend keeps it, if known.
+    pub keepalive: Option<Duration>,
     /// Connections kept idle for this backend.
     pub limit: u32,
 }
 
 impl Pool {
     /// A live connection to `backend`. `stale` counts those found closed on the way.
-    pub(crate) fn take(&mut self, backend: u64, replayable: bool, now_ms: u64, stale: &mut u64) -> Found {
+    pub(crate) fn take(&mut self, backend: u64, replayable: bool, now: Tick, stale: &mut u64) -> Found {
         let Some(shelf) = self.shelves.get_mut(&backend) else {
             return Found::Nothing;
         };
         while let Some(youngest) = shelf.idle.last() {
-            let age = age_ms(now_ms, youngest.since_ms);
-            let limit = youngest.keepalive_ms.unwrap_or(shelf.learned_ms);
-            if !replayable && age >= limit / 2 && age > 0 {
+            let age = now.since(youngest.since);
+            let limit = youngest.keepalive.unwrap_or(shelf.learned);
+            if !replayable && age >= limit / 2 {
                 return Found::Nothing;
             }
             let Some(idle) = shelf.idle.pop() else { break };
@@ -86,38 +89,35 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange is over.
-    pub(crate) fn put(&mut self, backend: u64, conn: Conn, terms: Terms, now_ms: u64) {
+    pub(crate) fn put(&mut self, backend: u64, conn: Conn, terms: Terms, now: Tick) {
         assert!(conn.is_clean(), "only a clean connection may carry another exchange");
-        if terms.limit == 0 || terms.keepalive_ms == Some(0) {
+        if terms.limit == 0 || terms.keepalive == Some(Duration::ZERO) {
             return;
         }
-        let shelf = self.shelves.entry(backend).or_insert_with(|| Shelf {
-            idle: Vec::new(),
-            learned_ms: FIRST_GUESS_MS,
-            limit: 0,
-        });
+        let shelf =
+            self.shelves.entry(backend).or_insert_with(|| Shelf { idle: Vec::new(), learned: FIRST_GUESS, limit: 0 });
         shelf.limit = terms.limit as usize;
-        shelf.idle.push(Idle { conn, since_ms: now_ms, keepalive_ms: terms.keepalive_ms });
+        shelf.idle.push(Idle { conn, since: now, keepalive: terms.keepalive });
     }
 
     /// A connection of this age was closed by the backend before it answered.
-    pub(crate) fn learn(&mut self, backend: u64, age_ms: u32) {
+    pub(crate) fn learn(&mut self, backend: u64, age: Duration) {
         if let Some(shelf) = self.shelves.get_mut(&backend) {
-            shelf.learn(age_ms);
+            shelf.learn(age);
         }
     }
 
     /// Closes what is too old, surplus or closed by the backend. Returns how many the backend had closed.
-    pub(crate) fn sweep(&mut self, now_ms: u64) -> u64 {
-        let relax = now_ms.saturating_sub(self.relaxed_ms) >= RELAX_MS;
+    pub(crate) fn sweep(&mut self, now: Tick) -> u64 {
+        let relax = now.since(self.relaxed) >= RELAX;
         if relax {
-            self.relaxed_ms = now_ms;
+            self.relaxed = now;
         }
         let mut closed = 0;
         for shelf in self.shelves.values_mut() {
-            closed += shelf.sweep(now_ms);
+            closed += shelf.sweep(now);
             if relax {
-                shelf.learned_ms = shelf.learned_ms.saturating_add(RELAX_BY_MS).min(FIRST_GUESS_MS);
+                shelf.learned = (shelf.learned + RELAX_BY).min(FIRST_GUESS);
             }
         }
         closed
@@ -140,38 +140,33 @@ impl Pool {
 }
 
 impl Shelf {
-    fn learn(&mut self, age_ms: u32) {
-        self.learned_ms = self.learned_ms.min(age_ms / 5 * 4);
+    fn learn(&mut self, age: Duration) {
+        self.learned = self.learned.min(age / 5 * 4);
     }
 
-    fn sweep(&mut self, now_ms: u64) -> u64 {
+    fn sweep(&mut self, now: Tick) -> u64 {
         let mut closed = 0;
-        let mut youngest_closed = u32::MAX;
+        let mut youngest_closed = Duration::MAX;
         let mut surplus = self.idle.len().saturating_sub(self.limit);
-        let learned_ms = self.learned_ms;
+        let learned = self.learned;
         self.idle.retain(|idle| {
-            let age = age_ms(now_ms, idle.since_ms);
+            let age = now.since(idle.since);
             if idle.conn.socket().has_news() {
                 closed += 1;
                 youngest_closed = youngest_closed.min(age);
                 return false;
             }
-            if surplus > 0 && age >= SURPLUS_MS {
+            if surplus > 0 && age >= SURPLUS {
                 surplus -= 1;
                 return false;
             }
-            age <= idle.keepalive_ms.unwrap_or(learned_ms)
+            age <= idle.keepalive.unwrap_or(learned)
         });
         if closed > 0 {
             self.learn(youngest_closed);
         }
         closed
     }
-}
-
-/// Milliseconds between two moments, in the width that limits are given in.
-fn age_ms(now_ms: u64, since_ms: u64) -> u32 {
-    now_ms.saturating_sub(since_ms).try_into().unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -186,7 +181,7 @@ mod tests {
     use crate::end::{Buffers, Part, Piece};
     use crate::socket::Socket;
 
-    const TERMS: Terms = Terms { keepalive_ms: None, limit: 2 };
+    const TERMS: Terms = Terms { keepalive: None, limit: 2 };
 
     /// A connection that has carried one exchange, and the backend's side of it.
     async fn used_connection() -> (Conn, UnixStream) {
@@ -221,6 +216,11 @@ mod tests {
         (conn, far)
     }
 
+    /// So many milliseconds after the engine's start.
+    fn at(ms: u64) -> Tick {
+        Tick(ms * 1_000)
+    }
+
     fn run(test: impl Future<Output = ()>) {
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         runtime.expect("a runtime").block_on(test);
@@ -245,14 +245,14 @@ mod tests {
             let (alive, _far) = used_connection().await;
             let (closed, far) = used_connection().await;
             close_and_notice(&closed, far).await;
-            let terms = Terms { keepalive_ms: Some(10_000), ..TERMS };
-            pool.put(1, alive, terms, 1_000);
-            pool.put(1, closed, terms, 1_500);
+            let terms = Terms { keepalive: Some(Duration::from_secs(10)), ..TERMS };
+            pool.put(1, alive, terms, at(1_000));
+            pool.put(1, closed, terms, at(1_500));
             let mut stale = 0;
-            assert!(is_idle(pool.take(1, true, 2_000, &mut stale)));
+            assert!(is_idle(pool.take(1, true, at(2_000), &mut stale)));
             assert_eq!(stale, 1);
-            assert!(!is_idle(pool.take(1, true, 2_000, &mut stale)));
-            assert!(!is_idle(pool.take(2, true, 2_000, &mut stale)));
+            assert!(!is_idle(pool.take(1, true, at(2_000), &mut stale)));
+            assert!(!is_idle(pool.take(2, true, at(2_000), &mut stale)));
         });
     }
 
@@ -262,14 +262,14 @@ mod tests {
             let mut pool = Pool::default();
             let (closed, far) = used_connection().await;
             close_and_notice(&closed, far).await;
-            pool.put(1, closed, TERMS, 0);
-            assert_eq!(pool.sweep(1_000), 1);
+            pool.put(1, closed, TERMS, at(0));
+            assert_eq!(pool.sweep(at(1_000)), 1);
             let (conn, _far) = used_connection().await;
-            pool.put(1, conn, TERMS, 2_000);
-            assert!(!is_idle(pool.take(1, true, 2_900, &mut 0)), "older than 80 % of what was seen closed");
+            pool.put(1, conn, TERMS, at(2_000));
+            assert!(!is_idle(pool.take(1, true, at(2_900), &mut 0)), "older than 80 % of what was seen closed");
             let (conn, _far) = used_connection().await;
-            pool.put(1, conn, TERMS, 3_000);
-            assert!(is_idle(pool.take(1, true, 3_700, &mut 0)));
+            pool.put(1, conn, TERMS, at(3_000));
+            assert!(is_idle(pool.take(1, true, at(3_700), &mut 0)));
         });
     }
 
@@ -278,9 +278,9 @@ mod tests {
         run(async {
             let mut pool = Pool::default();
             let (conn, _far) = used_connection().await;
-            pool.put(1, conn, TERMS, 0);
-            assert!(!is_idle(pool.take(1, false, 2_000, &mut 0)));
-            assert!(is_idle(pool.take(1, true, 2_000, &mut 0)), "it is still good enough for what may");
+            pool.put(1, conn, TERMS, at(0));
+            assert!(!is_idle(pool.take(1, false, at(2_000), &mut 0)));
+            assert!(is_idle(pool.take(1, true, at(2_000), &mut 0)), "it is still good enough for what may");
         });
     }
 
@@ -291,12 +291,12 @@ mod tests {
             let mut backends = Vec::new();
             for _ in 0..5 {
                 let (conn, far) = used_connection().await;
-                pool.put(1, conn, TERMS, 0);
+                pool.put(1, conn, TERMS, at(0));
                 backends.push(far);
             }
-            pool.sweep(999);
+            pool.sweep(at(999));
             assert_eq!(pool.len(), 5);
-            pool.sweep(1_000);
+            pool.sweep(at(1_000));
             assert_eq!(pool.len(), 2);
             pool.retain(|backend| backend != 1);
             assert_eq!(pool.len(), 0);
