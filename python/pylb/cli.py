@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 from click.shell_completion import get_completion_class
+
 from pylb.errors import ConfigInvalid, PylbError
 
 DEFAULT_FILE = Path("pylb.yaml")
@@ -52,7 +53,9 @@ def _option(*names: str, of: str = "", **settings: Any) -> Callable[[Any], Any]:
     return click.option(*names, envvar="_".join(words), show_envvar=True, **settings)
 
 
-_config = click.argument("config", type=click.Path(path_type=Path, readable=False), required=False, envvar="PYLB_CONFIG")
+_config = click.argument(
+    "config", type=click.Path(path_type=Path, readable=False), required=False, envvar="PYLB_CONFIG"
+)
 _admin = _option(
     "--admin",
     metavar="ADDRESS",

@@ -14,7 +14,7 @@ from .balancer import pylb, site, tcp
 from .load import Load
 from .origin import Ask
 from .patience import until
-from .talk import Cut, Talk
+from .talk import Talk
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

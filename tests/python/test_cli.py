@@ -1,6 +1,8 @@
 """The command line: what each command prints, and the exit code it leaves with."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -98,6 +100,20 @@ def test_warnings_do_not_make_a_file_invalid() -> None:
 def test_a_missing_file_is_one_line_and_exit_1() -> None:
     result = run("check", "none.yaml")
     assert (result.exit_code, result.output) == (1, "pylb: none.yaml: No such file or directory\n")
+
+
+def test_a_file_that_may_not_be_read_is_one_line_and_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("pylb.yaml").write_text(GOOD)
+    Path("pylb.yaml").chmod(0)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    result = run("check", "pylb.yaml")
+    assert (result.exit_code, result.output) == (1, "pylb: pylb.yaml: Permission denied\n")
+
+
+def refuse(path: Path) -> bytes:
+    """What the system does unless root reads."""
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 class Served:

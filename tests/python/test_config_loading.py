@@ -21,9 +21,11 @@ from pylb.config import (
     from_mapping,
     parse,
     resolve,
+    verdict,
 )
 from pylb.config.explain import leaves
 from pylb.config.model import Match, Section, Settings
+from pylb.config.repair import NOBODY
 
 SMALL = """\
 listeners:
@@ -65,6 +67,15 @@ def test_any_tree_of_known_keys_loads_or_is_refused_with_places(data: dict[str, 
         assert mistake.column >= 1, mistake
         assert mistake.message, mistake
         assert mistake.hint, mistake
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=FILES)
+def test_whatever_is_wrong_the_core_looks_at_the_rest(data: dict[str, object]) -> None:
+    text = yaml.safe_dump(data)
+    found, _ = verdict.check(lambda: parse(text, file=MAIN, environ={}), resolve=lambda host: "192.0.2.1")
+    assert set(mistakes_of(text)) <= set(found)
+    assert not any(NOBODY in str(mistake) for mistake in found), found
 
 
 def mistakes_of(text: str) -> list[Mistake]:

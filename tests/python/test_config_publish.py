@@ -8,6 +8,7 @@ import pytest
 import trio
 from pylb.config import File, parse
 from pylb.config.publish import Published, Publisher, Refused
+from pylb.config.watch import fingerprint
 from pylb.core import BindFailed, PlanInvalid
 
 GOOD = """\
@@ -94,6 +95,33 @@ async def test_an_invalid_file_changes_nothing_and_says_where(setup: Setup, text
     assert isinstance(first, Published)
     assert setup.publisher.config is first.config
     assert len(setup.engine.drafts) == 1
+
+
+@pytest.mark.trio
+async def test_everybody_who_finds_mistakes_is_heard(setup: Setup) -> None:
+    text = GOOD.replace("pool: web", 'pool: web, match: {path: "/a%2"}')
+    text = text.replace("127.0.0.1:9001", '"no.such.name.invalid:1"')
+    for expected in (["path", 0], ["path", 0, "grace"]):
+        setup.file.write_text(text)
+        outcome = await setup.publisher.publish()
+        assert isinstance(outcome, Refused)
+        assert [mistake.path[-1] for mistake in outcome.mistakes] == expected
+        text += "stop: {grace: soon}\n"
+
+
+@pytest.mark.trio
+async def test_a_file_saved_while_it_is_loaded_counts_as_changed(setup: Setup) -> None:
+    await setup.publisher.publish()
+    seen = setup.publisher.loaded()
+    assert seen == fingerprint(setup.publisher.watched())
+
+    def save_again(outcome: Published | Refused) -> None:
+        setup.file.write_text(GOOD + "# saved again\n")
+
+    publisher = Publisher(setup.engine, File(setup.file, {}), tell=save_again)
+    publisher.config = setup.publisher.config
+    await publisher.publish()
+    assert publisher.loaded() == seen != fingerprint(publisher.watched())
 
 
 @pytest.mark.trio

@@ -127,6 +127,21 @@ async def test_a_mistake_at_the_start(bind: str) -> None:
     assert len(refusal.value.errors) == 2
 
 
+@pytest.mark.parametrize("nothing", [5, None, ["pylb.yaml"]])
+async def test_what_is_no_configuration_at_all(nothing: Any) -> None:
+    with pytest.raises(TypeError, match="expected a path, a mapping or a configuration, found "):
+        async with pylb.running(nothing):
+            raise AssertionError("it must not start")
+
+
+async def test_mistakes_of_every_kind_are_raised_at_once(bind: str) -> None:
+    wrong = site(bind, ["127.0.0.1:1"], idle_connections=99_999_999, balance="fair")
+    with pytest.raises(pylb.ConfigInvalid) as refusal:
+        async with pylb.running(wrong):
+            raise AssertionError("it must not start")
+    assert [error.path[-1] for error in refusal.value.errors] == ["balance", "idle_connections"]
+
+
 async def test_a_file_that_is_not_there() -> None:
     with pytest.raises(pylb.PylbError, match=r"cannot read /no/such\.yaml: No such file"):
         async with pylb.running("/no/such.yaml"):

@@ -27,6 +27,9 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _PLAIN = "plain"
+_MOST_COPIES = 100_000
+"""Values that are written once and used again through anchors. A few lines of anchors in anchors would make
+billions."""
 _HINTS = (
     (
         "mapping values are not allowed",
@@ -58,6 +61,8 @@ class Nodes:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._file = ""
+        self._read: set[int] = set()
+        self._copies = 0
         self.mistakes: list[Mistake] = []
         self.places: dict[Path, Place] = {}
         self.keys: dict[Path, Place] = {}
@@ -65,6 +70,7 @@ class Nodes:
     def compose(self, file: FilePath, text: str) -> yaml.Node | None:
         """The nodes of a file, the one being read from here on; raises ConfigInvalid if it is not YAML."""
         self._file = str(file)
+        self._read.clear()
         loader = _Loader(text)
         try:
             node: yaml.Node | None = loader.get_single_node()
@@ -83,6 +89,7 @@ class Nodes:
     def value(self, node: yaml.Node, path: Path, above: tuple[int, ...]) -> Any:
         """What a node means. `above` are the nodes around it, which it must not contain again."""
         place = self.at(node)
+        self.count(node, place)
         if isinstance(node, yaml.ScalarNode):
             self.places[path] = place
             return self.scalar(node, path)
@@ -94,6 +101,14 @@ class Nodes:
         if isinstance(node, yaml.SequenceNode):
             return [self.value(inner, (*path, at), above) for at, inner in enumerate(node.value)]
         return {key: self.value(inner, (*path, key), above) for key, inner in self.pairs(node, path)}
+
+    def count(self, node: yaml.Node, place: Place) -> None:
+        """Raises ConfigInvalid once anchors make too much of a file."""
+        self._copies += id(node) in self._read
+        self._read.add(id(node))
+        if self._copies > _MOST_COPIES:
+            message = f"anchors repeat more than {_MOST_COPIES} values"
+            raise ConfigInvalid([Mistake(place, (), message, "write fewer aliases inside anchors")])
 
     def pairs(self, node: yaml.Node, path: Path) -> list[tuple[str, yaml.Node]]:
         """The entries of a mapping, each key once."""

@@ -57,9 +57,9 @@ class _Reading:
         nodes = self.nodes
         try:
             node = nodes.compose(self.main, text)
+            data = self.values(node)
         except ConfigInvalid as error:
             raise ConfigInvalid(error.errors, self.files) from None
-        data = self.values(node)
         nodes.places[()] = Place(str(self.main), 1, 1)
         files, patterns = tuple(self.files), tuple(self.patterns)
         return Tree(data, nodes.places, nodes.keys, files, patterns, tuple(nodes.mistakes), self.is_whole)

@@ -140,8 +140,13 @@ impl Drop for SocketFile {
     }
 }
 
+/// Whether somebody listens there; one whose queue is full does, and is not waited for.
 fn is_alive(address: &SockAddr) -> bool {
-    socket2::Socket::new(Domain::UNIX, Type::STREAM, None).is_ok_and(|probe| probe.connect(address).is_ok())
+    let probe = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None);
+    match probe.and_then(|probe| probe.connect(address)) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
 }
 
 /// A listening socket that whoever started the process left open under this number.

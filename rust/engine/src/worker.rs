@@ -51,6 +51,8 @@ pub(crate) struct Worker {
     pub upstream: RefCell<Pool>,
     pub log: Log,
     pub descriptor_limit: u64,
+    /// What backends are held to: a listener's own limits are for requests.
+    pub response_rules: wire::Rules,
     running: RefCell<Option<Held>>,
     retired: RefCell<Vec<(u32, Held)>>,
     draining: Cell<bool>,
@@ -123,6 +125,7 @@ impl Worker {
             upstream: RefCell::default(),
             log: Log::new(),
             descriptor_limit: limit.current.unwrap_or(u64::MAX),
+            response_rules: wire::Rules::default(),
             running: RefCell::new(None),
             retired: RefCell::default(),
             draining: Cell::new(false),

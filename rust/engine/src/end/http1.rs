@@ -37,6 +37,8 @@ pub(crate) struct Conn {
     scanned: u32,
     reading: Reading,
     writing: Writing,
+    /// A write has failed.
+    broken: bool,
     /// Neither side has said that this is the last message.
     reusable: bool,
     /// The response being read answers a HEAD request.
@@ -70,6 +72,7 @@ impl Conn {
             scanned: 0,
             reading: Reading::Head,
             writing: Writing::Head,
+            broken: false,
             reusable: true,
             to_head: false,
             interims: 0,
@@ -268,7 +271,8 @@ impl Conn {
     /// Ready when the socket has taken everything; the only place where back-pressure exists.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.backlog.is_empty() {
-            let count = ready!(self.socket.poll_write(cx, &[IoSlice::new(self.backlog.rest())]))?;
+            let written = ready!(self.socket.poll_write(cx, &[IoSlice::new(self.backlog.rest())]));
+            let count = written.inspect_err(|_| self.broken = true)?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -377,6 +381,10 @@ impl Conn {
                 self.ahead.move_into(receive)
             };
             if count == 0 {
+                // After a failed write this end may be a reset that the write has been told of already.
+                if self.broken {
+                    return Poll::Ready(Err(cut));
+                }
                 self.reusable = false;
                 self.reader.end_of_input().map_err(|_| cut)?;
                 self.reading = Reading::Done;
@@ -453,7 +461,7 @@ impl Conn {
     fn push(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> io::Result<()> {
         let count = if self.backlog.is_empty() {
             match self.socket.poll_write(cx, slices) {
-                Poll::Ready(result) => result?,
+                Poll::Ready(result) => result.inspect_err(|_| self.broken = true)?,
                 Poll::Pending => 0,
             }
         } else {

@@ -150,7 +150,7 @@ impl Exchange {
         let Buffers { receive, scratch, pages } = buffers;
         loop {
             ready!(down.poll_room(cx)).map_err(|_| Failure::ClientGone)?;
-            let piece = ready!(up.conn.poll_piece(cx, receive, pages, &self.listener().rules))?;
+            let piece = ready!(up.conn.poll_piece(cx, receive, pages, &worker.response_rules))?;
             let (offered, last) = match piece {
                 Piece::Interim(head) => {
                     let edits =
