@@ -68,6 +68,13 @@ impl Engine {
     /// # Errors
     /// Every mistake of the draft, or the first socket that could not be opened. Nothing has changed then.
     pub fn apply(&self, draft: &[u8]) -> Result<u64, ApplyError> {
+        let result = self.put_in_force(draft);
+        let count = if result.is_ok() { &self.shared.applied } else { &self.shared.refused };
+        count.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+
+    fn put_in_force(&self, draft: &[u8]) -> Result<u64, ApplyError> {
         let mut doors = self.lock_doors();
         let previous = self.shared.running();
         let old = previous.as_deref().map(|running| &running.plan);

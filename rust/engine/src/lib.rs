@@ -15,6 +15,7 @@ mod end;
 mod engine;
 mod exchange;
 mod failure;
+mod fork;
 mod listen;
 mod observe;
 mod pace;

@@ -24,6 +24,7 @@ use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockAddr, Type};
 use tokio::io::unix::AsyncFd;
 
+use crate::fork::ListeningSocket;
 use crate::observe::facts::Fact;
 use crate::shared::Command;
 use crate::worker::Worker;
@@ -45,7 +46,7 @@ pub(crate) enum Kind {
 /// A bind that is open: one socket per worker, and the file that names it, if any.
 pub(crate) struct Opened {
     pub bind: Bind,
-    pub sockets: Vec<Arc<OwnedFd>>,
+    pub sockets: Vec<Arc<ListeningSocket>>,
     pub kind: Kind,
     pub file: Option<SocketFile>,
 }
@@ -70,7 +71,7 @@ pub(crate) fn open(bind: &Bind, workers: usize, probe: bool) -> io::Result<Opene
     Ok(Opened { bind: bind.clone(), sockets, kind, file })
 }
 
-fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize, probe: bool) -> io::Result<Vec<Arc<OwnedFd>>> {
+fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize, probe: bool) -> io::Result<Vec<Arc<ListeningSocket>>> {
     let chosen = if probe { probe_tcp(address, only_v6)? } else { address };
     (0..workers)
         .map(|_| {
@@ -79,7 +80,7 @@ fn open_tcp(address: SocketAddr, only_v6: bool, workers: usize, probe: bool) -> 
             socket.set_tcp_nodelay(true)?; // inherited by every connection accepted
             socket.bind(&chosen.into())?;
             socket.listen(BACKLOG)?;
-            Ok(Arc::new(socket.into()))
+            Ok(Arc::new(ListeningSocket::new(socket.into())))
         })
         .collect()
 }
@@ -159,8 +160,8 @@ fn inherit(number: i32) -> io::Result<(OwnedFd, Kind)> {
     Ok((socket.into(), kind))
 }
 
-fn duplicate(socket: OwnedFd, workers: usize) -> io::Result<Vec<Arc<OwnedFd>>> {
-    (0..workers).map(|_| Ok(Arc::new(socket.try_clone()?))).collect()
+fn duplicate(socket: OwnedFd, workers: usize) -> io::Result<Vec<Arc<ListeningSocket>>> {
+    (0..workers).map(|_| Ok(Arc::new(ListeningSocket::new(socket.try_clone()?)))).collect()
 }
 
 /// Whether only the spare descriptors are left: the kernel gives the lowest free number, so a high one says so.
@@ -173,7 +174,7 @@ fn is_short(limit: u64) -> bool {
 ///
 /// # Errors
 /// The runtime's poll instance does not take it.
-pub(crate) fn register(socket: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+pub(crate) fn register(socket: Arc<ListeningSocket>) -> io::Result<AsyncFd<Arc<ListeningSocket>>> {
     // SAFETY: the descriptor is owned by the value handed over, which is never replaced while it is registered.
     unsafe { AsyncFd::register(socket) }.map_err(Into::into)
 }
@@ -182,7 +183,7 @@ pub(crate) fn register(socket: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>
 pub(crate) struct Door {
     pub id: u32,
     pub kind: Kind,
-    socket: AsyncFd<Arc<OwnedFd>>,
+    socket: AsyncFd<Arc<ListeningSocket>>,
 }
 
 /// A worker's doors, and why none of them opens at the moment.
@@ -203,7 +204,7 @@ enum Accepted {
 }
 
 impl Doors {
-    pub(crate) fn add(&mut self, id: u32, socket: Arc<OwnedFd>, kind: Kind) -> io::Result<()> {
+    pub(crate) fn add(&mut self, id: u32, socket: Arc<ListeningSocket>, kind: Kind) -> io::Result<()> {
         self.doors.push(Door { id, kind, socket: register(socket)? });
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use plan::{Listener, Plan, PoolPlan};
@@ -36,6 +36,7 @@ pub(crate) struct ListenerMeters {
 pub(crate) struct BackendRecord {
     pub meter: Meter,
     ejected: AtomicBool,
+    ejections: AtomicU64,
     last_error: Mutex<Option<&'static str>>,
 }
 
@@ -117,7 +118,12 @@ impl Running {
 
 impl BackendRecord {
     fn new(workers: usize) -> Self {
-        BackendRecord { meter: Meter::new(workers), ejected: AtomicBool::new(false), last_error: Mutex::new(None) }
+        BackendRecord {
+            meter: Meter::new(workers),
+            ejected: AtomicBool::new(false),
+            ejections: AtomicU64::new(0),
+            last_error: Mutex::new(None),
+        }
     }
 
     pub(crate) fn note_error(&self, why: &'static str) {
@@ -129,7 +135,13 @@ impl BackendRecord {
     }
 
     pub(crate) fn note_ejected(&self) {
+        self.ejections.fetch_add(1, Ordering::Relaxed);
         self.ejected.store(true, Ordering::Relaxed);
+    }
+
+    /// How often it has been ejected.
+    pub(crate) fn ejections(&self) -> u64 {
+        self.ejections.load(Ordering::Relaxed)
     }
 
     /// True once for each ejection that ended with an answer.

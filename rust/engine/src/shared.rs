@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::fork::ListeningSocket;
 use crate::listen::Kind;
 use crate::observe::facts::Facts;
 use crate::observe::log;
@@ -17,7 +18,12 @@ use crate::running::Running;
 /// What a worker is told.
 pub(crate) enum Command {
     /// Put a plan in force; open and retire doors with it; say when done.
-    Apply { running: Arc<Running>, open: Vec<(u32, Arc<OwnedFd>, Kind)>, retire: Vec<u32>, done: mpsc::Sender<()> },
+    Apply {
+        running: Arc<Running>,
+        open: Vec<(u32, Arc<ListeningSocket>, Kind)>,
+        retire: Vec<u32>,
+        done: mpsc::Sender<()>,
+    },
     /// Serve a connection that a busier sibling accepted.
     Serve { socket: OwnedFd, kind: Kind, peer: IpAddr, door: u32 },
     /// Close the client that has been idle for longest: a sibling has none and somebody waits.
@@ -39,6 +45,9 @@ pub(crate) struct Shared {
     pub draining: AtomicBool,
     /// Microseconds since `epoch` at which Python last showed a sign of life.
     pub heartbeat: AtomicU64,
+    /// Drafts put in force, and drafts refused.
+    pub applied: AtomicU64,
+    pub refused: AtomicU64,
     /// Counts calls for descriptors; at a new one every worker closes its idle connections to backends.
     pub calls_for_descriptors: AtomicU64,
     running: Mutex<Option<Arc<Running>>>,
@@ -55,6 +64,8 @@ impl Shared {
             max_clients: AtomicUsize::new(usize::MAX),
             draining: AtomicBool::new(false),
             heartbeat: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             calls_for_descriptors: AtomicU64::new(0),
             running: Mutex::new(None),
         })

@@ -24,6 +24,7 @@ use crate::client;
 use crate::clock::{Clock, TICK_MS};
 use crate::end::Buffers;
 use crate::exchange::Exchange;
+use crate::fork::ListeningSocket;
 use crate::listen::{Doors, Kind};
 use crate::observe::facts::Fact;
 use crate::observe::log::Log;
@@ -69,7 +70,7 @@ pub(crate) type ExchangeBox = Box<Option<Exchange>>;
 /// What outlives a restart of the worker's root.
 struct Kept {
     running: Option<Arc<Running>>,
-    doors: Vec<(u32, Arc<OwnedFd>, Kind)>,
+    doors: Vec<(u32, Arc<ListeningSocket>, Kind)>,
     draining: bool,
 }
 
@@ -147,6 +148,12 @@ impl Worker {
         }
         let retired = self.retired.borrow();
         retired.iter().rev().find(|(known, _)| *known == door).map(|(_, held)| Rc::clone(held))
+    }
+
+    /// Whether the plan in force still knows this backend; `held` is the plan it was picked by.
+    pub(crate) fn wants(&self, backend: u64, held: &Held) -> bool {
+        let running = self.running.borrow();
+        running.as_ref().is_some_and(|running| Rc::ptr_eq(running, held) || running.has_backend(backend))
     }
 
     /// Whether connections from this door end once they are idle.
@@ -255,7 +262,7 @@ impl Worker {
         }
     }
 
-    fn add_door(&self, doors: &mut Doors, id: u32, socket: Arc<OwnedFd>, kind: Kind) {
+    fn add_door(&self, doors: &mut Doors, id: u32, socket: Arc<ListeningSocket>, kind: Kind) {
         if let Err(error) = doors.add(id, socket, kind) {
             panic!("worker {} cannot register a listening socket: {error}", self.index);
         }
@@ -286,7 +293,7 @@ impl Worker {
         self: &Rc<Self>,
         running: Arc<Running>,
         doors: &mut Doors,
-        open: Vec<(u32, Arc<OwnedFd>, Kind)>,
+        open: Vec<(u32, Arc<ListeningSocket>, Kind)>,
         retire: &[u32],
     ) {
         self.upstream.borrow_mut().retain(|live| running.has_backend(live));
@@ -328,7 +335,7 @@ impl Worker {
 }
 
 impl Kept {
-    fn apply(&mut self, running: &Arc<Running>, open: &[(u32, Arc<OwnedFd>, Kind)], retire: &[u32]) {
+    fn apply(&mut self, running: &Arc<Running>, open: &[(u32, Arc<ListeningSocket>, Kind)], retire: &[u32]) {
         self.running = Some(Arc::clone(running));
         self.doors.retain(|(id, ..)| !retire.contains(id));
         self.doors.extend(open.iter().cloned());

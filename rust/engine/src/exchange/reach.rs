@@ -89,7 +89,7 @@ impl Exchange {
     /// The response is complete: the slot is free, and the connection goes back if both sides agree.
     pub(super) fn settle(&mut self, worker: &Worker, up: Upstream) {
         let Some(pick) = self.pick.take() else { return };
-        if up.conn.is_clean() {
+        if up.conn.is_clean() && worker.wants(pick.live(), &self.held) {
             let terms = pick.terms(up.conn.announced_keepalive());
             let now = self.story.ended.unwrap_or_else(|| worker.now());
             worker.upstream.borrow_mut().put(pick.live(), up.conn, terms, now);

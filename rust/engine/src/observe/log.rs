@@ -30,7 +30,10 @@ pub(crate) struct Queue {
     pub full: ArrayQueue<Batch>,
     pub spare: ArrayQueue<Vec<u8>>,
     pub wake: Notify,
+    /// Lines dropped and not yet reported.
     pub dropped: AtomicU64,
+    /// Lines dropped and reported.
+    pub dropped_before: AtomicU64,
 }
 
 impl Queue {
@@ -40,6 +43,7 @@ impl Queue {
             spare: ArrayQueue::new(BATCHES),
             wake: Notify::new(),
             dropped: AtomicU64::new(0),
+            dropped_before: AtomicU64::new(0),
         }
     }
 }

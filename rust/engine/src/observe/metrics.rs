@@ -47,6 +47,12 @@ fn process(shared: &Shared, text: &mut Text) {
         "Requests whose head broke a rule.",
         sum(&|meter| meter.refused_requests.value()),
     );
+    let load = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed);
+    let dropped = load(&shared.log.dropped) + load(&shared.log.dropped_before);
+    text.counter("pylb_log_dropped_total", "Access-log lines that a slow sink lost.", dropped);
+    text.family("pylb_plans_total", "counter", "Plans put in force or refused, at start and at reload.");
+    text.sample("pylb_plans_total", &[("result", "applied")], load(&shared.applied));
+    text.sample("pylb_plans_total", &[("result", "refused")], load(&shared.refused));
     text.counter("pylb_panics_total", "Connections ended by a panic.", sum(&|meter| meter.panics.value()));
     text.counter(
         "pylb_upstream_stale_total",
@@ -94,6 +100,13 @@ fn backends(running: &Running, now: Tick, text: &mut Text) {
     };
     text.totals("pylb_backend_requests_total", "Exchanges that ended at a backend, by class of the status.", &each);
     text.histograms("pylb_backend_duration_seconds", "The same exchanges' time.", &each);
+    text.family("pylb_ejections_total", "counter", "Times that passive checking took a backend out.");
+    for (index, pool) in running.plan.pools.iter().enumerate() {
+        for (slot, backend) in pool.pool.backends().iter().enumerate() {
+            let labels = [("pool", &*pool.name), ("backend", &*backend.name)];
+            text.sample("pylb_ejections_total", &labels, running.record(index as u32, slot as u32).ejections());
+        }
+    }
     let mut gauge = |name: &str, help: &str, value: &dyn Fn(&balance::Backend) -> f64| {
         text.family(name, "gauge", help);
         for pool in &running.plan.pools {

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -29,6 +28,7 @@ use wire::{Head, Method, Rules};
 use super::facts::Fact;
 use super::metrics;
 use crate::end::{Buffers, Conn};
+use crate::fork::ListeningSocket;
 use crate::listen::{Kind, register};
 use crate::shared::Shared;
 use crate::socket::Socket;
@@ -37,13 +37,15 @@ use crate::socket::Socket;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the sink has for the last lines when the engine stops.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// How often dropped lines are reported.
+const REPORT: Duration = Duration::from_secs(1);
 /// Python's silence, in seconds, after which `/readyz` says so.
 const STALE_S: f64 = 3.0;
 
 /// What the side thread is told.
 pub(crate) enum Order {
     /// Answer on this socket from now on.
-    Listen { bind: Bind, socket: Arc<OwnedFd>, kind: Kind },
+    Listen { bind: Bind, socket: Arc<ListeningSocket>, kind: Kind },
     /// Close it.
     Retire(Bind),
     /// Write the log there from now on; a file comes opened.
@@ -70,8 +72,16 @@ async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
     let writer = tokio::task::spawn_local(write_log(Arc::clone(&shared), Arc::clone(&log)));
     let buffers = Rc::new(RefCell::new(Buffers::new()));
     let mut doors: HashMap<Bind, JoinHandle<()>> = HashMap::new();
-    while let Some(order) = inbox.recv().await {
-        match order {
+    let mut tick = tokio::time::interval(REPORT);
+    loop {
+        let order = tokio::select! {
+            order = inbox.recv() => order,
+            _ = tick.tick() => {
+                report_drops(&shared);
+                continue;
+            }
+        };
+        match order.unwrap_or(Order::Stop) {
             Order::Listen { bind, socket, kind } => {
                 let door = tokio::task::spawn_local(accept(Arc::clone(&shared), Rc::clone(&buffers), socket, kind));
                 doors.insert(bind, door);
@@ -115,8 +125,13 @@ async fn drain_log(shared: &Arc<Shared>, log: &Arc<Mutex<Writer>>) {
         batch.bytes.clear();
         let _ = shared.log.spare.push(batch.bytes);
     }
+}
+
+/// Tells of lines that were dropped since the last time; the sink may be stuck for good, so time asks, not a write.
+fn report_drops(shared: &Shared) {
     let count = shared.log.dropped.swap(0, Ordering::Relaxed);
     if count > 0 {
+        shared.log.dropped_before.fetch_add(count, Ordering::Relaxed);
         shared.facts.push(Fact::LogDropped { count });
     }
 }
@@ -191,7 +206,7 @@ impl Writer {
 
 // ---- the metrics listener
 
-async fn accept(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Arc<OwnedFd>, kind: Kind) {
+async fn accept(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Arc<ListeningSocket>, kind: Kind) {
     let Ok(listener) = register(socket) else {
         return;
     };
