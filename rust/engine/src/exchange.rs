@@ -87,7 +87,8 @@ pub(crate) struct Exchange {
 
 /// The connection to the backend that was picked.
 struct Upstream {
-    conn: Conn,
+    /// Boxed, because it moves between the pool and exchanges all the time.
+    conn: Box<Conn>,
     /// How long it had been idle, if it was; a close on a fresh one is the backend's fault, on an old one chance.
     reused: Option<Duration>,
     sent: Tick,

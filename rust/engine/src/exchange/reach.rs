@@ -58,13 +58,15 @@ impl Exchange {
         Ok(())
     }
 
-    async fn connect(&self, worker: &Worker, down: &mut Conn) -> Result<Conn, Failure> {
+    async fn connect(&self, worker: &Worker, down: &mut Conn) -> Result<Box<Conn>, Failure> {
         let (address, _) = self.pick().address();
         let mut connecting = pin!(connect(address.clone(), worker.descriptor_limit));
         let watching = self.watching && down.has_read_all();
         poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                return Poll::Ready(result.map(Conn::new).map_err(|error| Failure::of_connect(&error)));
+                return Poll::Ready(
+                    result.map(|socket| Box::new(Conn::new(socket))).map_err(|error| Failure::of_connect(&error)),
+                );
             }
             if worker.is_stopping() {
                 return Poll::Ready(Err(Failure::Stopped));

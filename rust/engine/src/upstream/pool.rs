@@ -41,7 +41,7 @@ struct Shelf {
 }
 
 struct Idle {
-    conn: Conn,
+    conn: Box<Conn>,
     since: Tick,
     /// What the backend or the configuration says; `None` means learned.
     keepalive: Option<Duration>,
@@ -50,7 +50,7 @@ struct Idle {
 /// How a connection came out of the pool.
 pub(crate) enum Found {
     /// A connection to use, and how long it has been idle.
-    Idle(Conn, Duration),
+    Idle(Box<Conn>, Duration),
     /// None that is safe enough: make a new one.
     Nothing,
 }
@@ -89,7 +89,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange is over.
-    pub(crate) fn put(&mut self, backend: u64, conn: Conn, terms: Terms, now: Tick) {
+    pub(crate) fn put(&mut self, backend: u64, conn: Box<Conn>, terms: Terms, now: Tick) {
         assert!(conn.is_clean(), "only a clean connection may carry another exchange");
         if terms.limit == 0 || terms.keepalive == Some(Duration::ZERO) {
             return;
@@ -184,9 +184,9 @@ mod tests {
     const TERMS: Terms = Terms { keepalive: None, limit: 2 };
 
     /// A connection that has carried one exchange, and the backend's side of it.
-    async fn used_connection() -> (Conn, UnixStream) {
+    async fn used_connection() -> (Box<Conn>, UnixStream) {
         let (near, far) = UnixStream::pair().expect("a pair of sockets");
-        let mut conn = Conn::new(Socket::Unix(near));
+        let mut conn = Box::new(Conn::new(Socket::Unix(near)));
         let mut buffers = Buffers::new();
         let mut head = None;
         let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
