@@ -3,26 +3,30 @@
 from typing import Any, final
 
 class PlanInvalid(ValueError):
-    """The draft does not compile. `errors` holds every mistake as (path, message); a path is keys and positions of the draft."""
+    """The draft does not compile. `errors` holds every mistake as (path, message); a path is keys and
+    positions of the draft."""
 
     errors: list[tuple[tuple[str | int, ...], str]]
 
 class BindFailed(OSError):
-    """A listener could not be opened. `bind` is the address as written, `listener` its name; nothing was changed."""
+    """A listener could not be opened. `bind` is the address as written, `listener` its name; nothing was
+    changed."""
 
     bind: str
     listener: str
 
 @final
 class Core:
-    """The engine: worker threads that serve the plan in force. Methods never wait for traffic unless they say so."""
+    """The engine: worker threads that serve the plan in force. Methods never wait for traffic unless they say
+    so."""
 
     def __new__(cls, *, workers: int) -> Core: ...
     @staticmethod
     def check(draft: bytes) -> None:
         """Compiles a draft and throws the plan away; raises PlanInvalid."""
     def apply(self, draft: bytes) -> int:
-        """Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed and changes nothing."""
+        """Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed
+        and changes nothing."""
     def fileno(self) -> int:
         """The eventfd that becomes readable when facts wait."""
     def facts(self) -> list[dict[str, Any]]:
@@ -36,11 +40,13 @@ class Core:
     def reopen_log(self) -> None:
         """Opens the access log's file anew, after rotation."""
     def drain(self) -> None:
-        """Stops accepting, closes idle connections, lets requests in flight end with `Connection: close`. Returns at once."""
+        """Stops accepting, closes idle connections, lets requests in flight end with `Connection: close`.
+        Returns at once."""
     def clients(self) -> int:
         """Client connections open now."""
     def stop(self) -> None:
-        """Ends at once: cuts what is open, joins every thread (the interpreter lock is released meanwhile). Idempotent."""
+        """Ends at once: cuts what is open, joins every thread (the interpreter lock is
+        released meanwhile). Idempotent."""
 
 def versions() -> dict[str, str]:
     """Versions: pylb, rust (compiler), target."""

@@ -17,9 +17,8 @@ from typing import Any
 
 import trio
 
-from pylb.config import Config, ConfigInvalid, File, Source, from_mapping, verdict
+from pylb.config import Config, ConfigInvalid, File, Source, from_mapping, verdict, watch
 from pylb.config.publish import Outcome, Published, Publisher, Refused
-from pylb.config.watch import Seen
 from pylb.core import Core, Fact, Feed, cores, versions
 from pylb.errors import PylbError
 from pylb.health import desired
@@ -109,7 +108,7 @@ class LoadBalancer:
         """The files whose change would be a change of configuration."""
         return self._publisher.watched()
 
-    def loaded(self) -> Seen:
+    def loaded(self) -> watch.Seen:
         """What those files were when they were last read."""
         return self._publisher.loaded()
 

@@ -7,6 +7,7 @@ does not wait for an engine. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 config
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from importlib import resources
@@ -95,6 +96,8 @@ def serve(
     CONFIG is pylb.yaml in the current directory if left out. Without that file and options, a demo runs,
     three small servers of its own behind http://127.0.0.1:8080.
     """
+    # By default they would end it. They wait until serve hears them, because loading takes a moment.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
     from pylb.config import Demo, File, Flags
 
     flags = {"--listen": listen, "--to": to, "--balance": balance, "--health": health}

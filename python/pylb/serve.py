@@ -42,6 +42,7 @@ def serve(source: Source, *, watch: bool = False, admin: str | None = None) -> i
 
 async def _serve(source: Source, watch: bool, admin: str | None) -> None:
     with trio.open_signal_receiver(*SIGNALS) as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the command line blocks some until now
         async with trio.open_nursery() as nursery:
             introduction = ""
             if isinstance(source, Demo):

@@ -53,7 +53,7 @@ def unsafe_stands_where_it_may(tree: Tree) -> Iterator[str]:
             allowed = str(path).startswith(MAY_BE_UNSAFE) or str(path) == COUNTS_ALLOCATIONS
             if not allowed:
                 yield f"{path}: {line.strip()}"
-            elif "unsafe fn" not in line and not _has_note(text.split("\n"), number):
+            elif not re.search(r"unsafe (extern\s+)?fn", line) and not _has_note(text.split("\n"), number):
                 yield f"{path}: no SAFETY note above {line.strip()}"
 
 

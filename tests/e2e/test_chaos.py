@@ -1,4 +1,5 @@
-"""Everything at once, at random: clients and backends that break off anywhere, and a plan that changes all the time.
+"""Everything at once, at random: clients and backends that break off anywhere, and a plan that changes all
+the time.
 
 Whatever happens, four things hold. An answer that arrives whole is the answer to that very request. One that
 does not arrive whole is visibly cut, or is an error of pylb's own. No request that must not be repeated
@@ -113,16 +114,16 @@ class Crowd:
         count = 0
         while not self.over.is_set():
             count += 1
-            talk = talk or self.balancer.talk()
+            held = talk or self.balancer.talk()
             try:
-                talk = self.once(talk, dice, f"{number}-{count}")
+                talk = self.once(held, dice, f"{number}-{count}")
             except (Cut, OSError) as error:
                 self.outcomes[f"cut: {type(error).__name__}"] += 1
-                talk.close()
+                held.close()
                 talk = None
             except AssertionError as error:
                 self.wrong.append(str(error))
-                talk.close()
+                held.close()
                 talk = None
         if talk is not None:
             talk.close()

@@ -190,8 +190,10 @@ def test_two_pylb_of_one_user(serve, origin, tmp_path):
                 f"pools: {{a: {{backends: [{one.address}]}}}}\n"
             )
             command = [sys.executable, "-m", "pylb", "serve", str(file)]
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            processes.append(subprocess.Popen(command, env={**os.environ, **environ}, **quiet))
+            quiet = subprocess.DEVNULL
+            processes.append(
+                subprocess.Popen(command, env={**os.environ, **environ}, stdout=quiet, stderr=quiet)
+            )
             until("it has an admin socket", lambda n=number: len(list(runtime.rglob("*.sock"))) == n + 1)
         names = sorted(path.name for path in runtime.rglob("*.sock"))
         assert names == sorted(["admin.sock", f"admin-{processes[1].pid}.sock"])

@@ -43,7 +43,7 @@ def test_so_does_the_class() -> None:
 def test_methods_take_what_the_stub_says_and_explain_it_in_the_same_words(name: str) -> None:
     method = getattr(_core.Core, name)
     assert built(method) == parameters(METHODS[name])
-    assert method.__doc__ == ast.get_docstring(METHODS[name])
+    assert (method.__doc__ or "").split() == (ast.get_docstring(METHODS[name]) or "").split()
 
 
 def test_making_one_takes_what_the_stub_says() -> None:

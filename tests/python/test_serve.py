@@ -145,7 +145,7 @@ def test_a_second_signal_ends_it_at_once(serve: Serve) -> None:
         pylb.signal(signal.SIGINT)
         assert pylb.ended() == 0
         assert time.monotonic() - began < 20
-        assert talk.recv(1000) == b""
+        assert talk.recv(1000).startswith(b"HTTP/1.1 503 ")
 
 
 def owing(serve: Serve, backend: socket.socket) -> tuple[Process, socket.socket, socket.socket]:
@@ -185,6 +185,15 @@ def test_hup_puts_a_valid_file_in_force_and_leaves_an_invalid_one(serve: Serve) 
     pylb.signal(signal.SIGHUP)
     pylb.said("pylb.yaml is in force (generation 2)")
     assert pylb.status()["pools"]["web"]["backends"][0]["address"] == "127.0.0.1:2"
+
+
+def test_a_hup_before_it_is_ready_is_heard_then(serve: Serve) -> None:
+    pylb = serve(files={"pylb.yaml": config(free_port())})
+    status = Path(f"/proc/{pylb.process.pid}/status")
+    hup = 1 << (signal.SIGHUP - 1)
+    until(lambda: bool(int(status.read_text().partition("SigBlk:")[2].split()[0], 16) & hup))
+    pylb.signal(signal.SIGHUP)
+    pylb.said("pylb.yaml is in force (generation 2)")
 
 
 def test_reload_waits_for_the_outcome(serve: Serve) -> None:

@@ -42,8 +42,9 @@ What is loaded:
         .workers: int | None            None: auto
     Config.file: Path | None            the main file; None for flags and the demo
     Config.files: tuple[Path, ...]      every file that was read, the main file first
-    Config.warnings: tuple[Mistake, ...]        legal but surely not meant: routes that never match, unused
-    pools Config.draft(*, resolve: Callable[[str], str] = resolve, descriptors: int | None = None) -> bytes
+    Config.warnings: tuple[Mistake, ...]        legal but surely not meant: routes that never match,
+                                                unused pools
+    Config.draft(*, resolve: Callable[[str], str] = resolve, descriptors: int | None = None) -> bytes
         `resolve` turns a host name into the text of an IP address, or raises OSError; it may block, so call
         draft in a thread. `descriptors` is the soft descriptor limit that `max_clients: auto` is computed
         from (None: the process's own). Raises ConfigInvalid.
@@ -53,6 +54,13 @@ What is loaded:
 
     Mistake: .file .line .column .path .message .hint
         str() is "file:line:column: message; hint". line 0: no file behind it
+
+Every mistake at once (verdict.py; not imported here, it needs the core): what the model, the resolver and the
+core find, the last two also in what is left of a file that the model refuses (`ConfigInvalid.rest`, made by
+repair.py):
+
+    verdict.check(load) -> (mistakes, warnings)         verdict.draft(config) -> bytes
+    verdict.completed(error) -> ConfigInvalid           what a load raised, with the rest of the mistakes
 
 Keeping the last good one, for HUP, `pylb reload` and --watch (publish.py; not imported here, it needs the
 core):
@@ -66,8 +74,8 @@ core):
     await publisher.apply(config)                   the same, for a config from elsewhere (embedding)
     publisher.watched() -> list of files            what to watch, also after a refused load
 
-Watching (watch.py): `async for _ in changes(publisher.watched)` yields once after files have changed and then
-stayed still for one round of half a second.
+Watching (watch.py): `async for _ in changes(publisher.watched, publisher.loaded)` yields once files are not
+what was loaded last, and have stayed still for one round of half a second.
 """
 
 from pylb.config.draft import carried_clients, resolve

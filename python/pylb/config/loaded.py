@@ -114,14 +114,18 @@ def _settings(tree: Tree, directory: FilePath) -> tuple[Settings | None, list[Mi
 
 
 def _rest(tree: Tree, wrong: Sequence[Mistake], directory: FilePath) -> Config | None:
-    """What is left without `wrong`, at the same places. What is missed there once something is gone goes,
-    too, until nothing is."""
+    """What is left without `wrong`, at the same places; None if that is nothing. Without one value another
+    may be wrong, so it takes rounds."""
+    if not isinstance(tree.data, dict):
+        return None
     repair = Repair(tree.data)
-    while wrong:
-        if not all(repair.without(mistake.path) for mistake in wrong):
-            return None
+    paths = [mistake.path for mistake in wrong if mistake.path]
+    while repair.without(paths):
         settings, wrong = _settings(replace(tree, data=repair.data(), is_whole=True), directory)
-    return Config(settings, tree) if settings is not None else None
+        if not wrong:
+            return Config(settings, tree) if settings is not None else None
+        paths = [mistake.path for mistake in wrong]
+    return None
 
 
 def in_order(mistakes: Sequence[Mistake], files: Sequence[FilePath]) -> list[Mistake]:

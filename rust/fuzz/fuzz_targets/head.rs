@@ -26,7 +26,10 @@ fuzz_target!(|bytes: &[u8]| {
             panic!("{}", once.escape_ascii());
         };
         assert_eq!(used, once.len());
-        assert_eq!((head.method_name(), head.target(), head.host()), (again.method_name(), again.target(), again.host()));
+        assert_eq!(
+            (head.method_name(), head.target(), head.host()),
+            (again.method_name(), again.target(), again.host())
+        );
         assert_eq!(head.framing(), again.framing());
         let mut twice = Vec::new();
         render_request(&again, &edits, &mut twice);
