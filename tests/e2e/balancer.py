@@ -25,6 +25,8 @@ from .talk import Address, Talk
 
 Config = Mapping[str, Any]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+START = 30.0
+"""Seconds that a start may take, on a machine that has much else to do."""
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -85,8 +87,8 @@ class Balancer:
         flat = [one for bind in binds for one in ([bind] if isinstance(bind, str) else bind)]
         for bind in flat:
             if not bind.startswith("fd:"):
-                until(f"pylb listens on {bind}\n{self.stderr}", lambda bind=bind: self._accepts(bind))
-        until("the admin socket answers", lambda: self._accepts(f"unix:{self.admin}"))
+                until(f"pylb listens on {bind}", lambda bind=bind: self._accepts(bind), seconds=START)
+        until("the admin socket answers", lambda: self._accepts(f"unix:{self.admin}"), seconds=START)
         return self
 
     def _accepts(self, bind: str) -> bool:

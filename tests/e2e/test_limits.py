@@ -57,6 +57,7 @@ def test_a_large_upload_is_refused_so_that_the_client_can_read_it(serve, origin)
             431,
         ),
     ],
+    ids=["request line", "field", "fields", "head"],
 )
 def test_heads(serve, origin, limits, request_bytes, status):
     one = origin()

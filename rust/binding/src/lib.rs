@@ -1,9 +1,9 @@
 //! `pylb._core`: the only crate that knows Python exists.
 //!
 //! The border is crossed by whole values: drafts come in as bytes, facts and status go out as plain dicts (written as
-//! JSON text and read by Python's own `json`, so no type is described twice). Nothing here decides anything. Calls that may take long, because they compile a plan, open sockets or join threads, are
-//! made detached from the interpreter, so that other Python threads run on meanwhile; the engine's threads never
-//! attach to it at all.
+//! JSON text and read by Python's own `json`, so no type is described twice). Nothing here decides anything. Calls that
+//! may take long, because they compile a plan, open sockets or join threads, are made detached from the interpreter, so
+//! that other Python threads run on meanwhile; the engine's threads never attach to it at all.
 //!
 //! `python/pylb/_core.pyi` says the same to type checkers; a test compares it with the built module.
 
@@ -45,7 +45,8 @@ impl Core {
         py.detach(|| engine::check(draft)).map_err(|refusal| error::refused(py, refusal))
     }
 
-    /// Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed and changes nothing.
+    /// Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed and changes
+    /// nothing.
     fn apply(&self, py: Python<'_>, draft: &[u8]) -> PyResult<u64> {
         py.detach(|| self.engine.apply(draft)).map_err(|refusal| error::refused(py, refusal))
     }
