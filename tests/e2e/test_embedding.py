@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -185,7 +186,7 @@ def test_a_loop_blocked_for_ten_seconds(tmp_path, origins):
 
 @pytest.mark.soak
 def test_a_blocked_loop_costs_no_processor_time(tmp_path, apps):
-    """CPU per request, blocked against not blocked, within 5 %; the better of five looks at each, in turn."""
+    """CPU per request, blocked against not blocked, within 5 %: medians of five looks at each, in turn."""
     config, web, _ = embedded([app.address for app in apps("uvicorn", 1)])
     free, blocked = [], []
     with program(tmp_path, config, 10.0) as running, Load(web, connections=8) as load:
@@ -203,7 +204,7 @@ def test_a_blocked_loop_costs_no_processor_time(tmp_path, apps):
             running.expect("unblocked")
         load.stop()
         assert load.all_ok(), load
-    assert min(blocked) <= min(free) * 1.05, (free, blocked)
+    assert median(blocked) <= median(free) * 1.05, (free, blocked)
 
 
 def test_a_busy_interpreter_delays_no_request(tmp_path, origins):
