@@ -227,7 +227,7 @@ impl Exchange {
         if !down.is_unanswered() || !failure.may_retry(spent) || self.tries >= pick.tries() {
             return Err(failure);
         }
-        if !pick.budget().withdraw(worker.now()) {
+        if failure.costs_backends() && !pick.budget().withdraw(worker.now()) {
             worker.meter().retries_denied.add(1);
             return Err(failure);
         }

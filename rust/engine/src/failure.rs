@@ -90,6 +90,12 @@ impl Failure {
         }
     }
 
+    /// Whether an attempt that failed like this may have made a backend work: the budget bounds such work. A refused
+    /// connection is answered by the kernel, and trying elsewhere asks no more of anybody than the request itself.
+    pub(crate) fn costs_backends(self) -> bool {
+        self != Failure::ConnectRefused
+    }
+
     /// The status to answer with while nothing of an answer has been sent.
     pub(crate) fn status(self) -> u16 {
         match self {
