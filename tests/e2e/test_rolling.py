@@ -6,7 +6,7 @@ from .test_outage import is_whole
 
 
 def test_a_rolling_kill_9_without_health_checks(serve, apps):
-    """An ejected server that is back already cannot be told from a dead one; what can be served elsewhere is."""
+    """A second server may not be ejected beside the first: its requests are served elsewhere all the same."""
     three = apps("uvicorn", 3)
     balancer = serve(site([app.address for app in three]))
     load = Load(balancer.address(), connections=16, check=is_whole).start()
