@@ -4,7 +4,7 @@
 //! answered while Python is stuck. The sink itself is written by a blocking task: a full pipe must not silence
 //! the health port.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::File;
 use std::future::poll_fn;
@@ -69,7 +69,8 @@ pub(crate) fn run(shared: Arc<Shared>, inbox: UnboundedReceiver<Order>) {
 
 async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
     let log = Arc::new(Mutex::new(Writer::default()));
-    let writer = tokio::task::spawn_local(write_log(Arc::clone(&shared), Arc::clone(&log)));
+    let ending = Rc::new(Cell::new(false));
+    let writer = tokio::task::spawn_local(write_log(Arc::clone(&shared), Arc::clone(&log), Rc::clone(&ending)));
     let buffers = Rc::new(RefCell::new(Buffers::new()));
     let mut doors: HashMap<Bind, JoinHandle<()>> = HashMap::new();
     let mut tick = tokio::time::interval(REPORT);
@@ -99,16 +100,22 @@ async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
             Order::Stop => break,
         }
     }
-    writer.abort();
-    let _ = timeout(LAST_LINES, drain_log(&shared, &log)).await;
+    // The writer may be in the middle of a batch: it finishes that, takes what is left, and ends.
+    ending.set(true);
+    shared.log.wake.notify_one();
+    let _ = timeout(LAST_LINES, writer).await;
 }
 
 // ---- the log
 
-async fn write_log(shared: Arc<Shared>, log: Arc<Mutex<Writer>>) {
+async fn write_log(shared: Arc<Shared>, log: Arc<Mutex<Writer>>, ending: Rc<Cell<bool>>) {
     loop {
         shared.log.wake.notified().await;
+        let last = ending.get();
         drain_log(&shared, &log).await;
+        if last {
+            return;
+        }
     }
 }
 
