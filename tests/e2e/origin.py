@@ -17,6 +17,7 @@ from types import TracebackType
 
 from .patience import DEADLINE, until
 from .ports import free_port
+from .talk import Fields
 
 
 class Gone(Exception):
@@ -24,7 +25,7 @@ class Gone(Exception):
 
 
 @dataclass(eq=False)
-class Ask:
+class Ask(Fields):
     """A request that an origin has got, and the means to answer it."""
 
     origin: "Origin"
@@ -37,16 +38,6 @@ class Ask:
     trailers: list[tuple[str, str]] = field(default_factory=list)
 
     # ---- what was asked
-
-    def get(self, name: str) -> str | None:
-        """The one value of a field, None if there is none; two are an error."""
-        found = self.all(name)
-        assert len(found) <= 1, f"{name} came {len(found)} times: {found}"
-        return found[0] if found else None
-
-    def all(self, name: str) -> list[str]:
-        """Every value of a field."""
-        return [value for key, value in self.fields if key.lower() == name.lower()]
 
     def read_body(self) -> bytes:
         """The whole body, which is kept in `body` too."""

@@ -23,17 +23,10 @@ class Cut(Exception):
         self.got = got
 
 
-@dataclass(frozen=True)
-class Response:
-    """An answer as it came: interim answers before it are in `interims`."""
+class Fields:
+    """Looks fields up by name, whatever their case."""
 
-    status: int
-    reason: str
     fields: list[tuple[str, str]]
-    body: bytes = b""
-    trailers: list[tuple[str, str]] = field(default_factory=list)
-    chunks: list[bytes] = field(default_factory=list)
-    interims: "list[Response]" = field(default_factory=list)
 
     def get(self, name: str) -> str | None:
         """The one value of a field, None if there is none; two are an error."""
@@ -44,6 +37,19 @@ class Response:
     def all(self, name: str) -> list[str]:
         """Every value of a field."""
         return [value for key, value in self.fields if key.lower() == name.lower()]
+
+
+@dataclass(frozen=True)
+class Response(Fields):
+    """An answer as it came: interim answers before it are in `interims`."""
+
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]
+    body: bytes = b""
+    trailers: list[tuple[str, str]] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+    interims: "list[Response]" = field(default_factory=list)
 
 
 class Talk:

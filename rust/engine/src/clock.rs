@@ -2,7 +2,7 @@
 //!
 //! A connection has a seat. Setting its deadline writes a number into a vector; nothing is inserted anywhere.
 //! A coarse tick (50 ms) walks the vector and wakes whoever is due, and a woken connection asks whether it has
-//! expired and knows from its own phase what that means. At 100,000 connections a walk is some 25 us. A timer
+//! expired and knows from its own phase what that means. At 100,000 connections a walk is some 27 us. A timer
 //! wheel would cost an insertion and a removal per request, which is most of what deadlines are set for.
 
 use std::cell::{Cell, RefCell};

@@ -263,7 +263,7 @@ impl Conn {
         self.offer(cx, scratch, part, trailers)
     }
 
-    /// The trailer lines of a message whose `last` part was read.
+    /// The trailer lines of the message that was read; nothing before its `last` part.
     pub(crate) fn trailers(&mut self) -> Option<Vec<u8>> {
         self.reader.trailers()
     }

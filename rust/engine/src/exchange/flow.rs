@@ -68,7 +68,7 @@ impl Exchange {
                     };
                     let part = part?;
                     self.count_body(&part)?;
-                    let trailers = if part.last { down.trailers() } else { None };
+                    let trailers = down.trailers();
                     let offered = up.offer_body(cx, &mut buffers.scratch, &part, trailers);
                     self.uploaded(part.last, offered.is_ok());
                 }
@@ -109,7 +109,7 @@ impl Exchange {
             }
         };
         self.count_body(&part)?;
-        let trailers = if part.last { down.trailers() } else { None };
+        let trailers = down.trailers();
         let keeps_id = self.kept_id().is_some();
         let edits = RequestEdits {
             client: self.peer,
@@ -165,7 +165,7 @@ impl Exchange {
                 }
                 Piece::Head(head, part) => {
                     self.note_response(worker, up, &head, &part);
-                    let trailers = if part.last { up.conn.trailers() } else { None };
+                    let trailers = up.conn.trailers();
                     let edits = self.response_edits(worker, &head);
                     let offered = down.offer_response(cx, scratch, &head, &edits, &part, trailers);
                     pages.give(head.into_page());
@@ -173,7 +173,7 @@ impl Exchange {
                 }
                 Piece::Body(part) => {
                     self.story.bytes_out += part.data.len() as u64;
-                    let trailers = if part.last { up.conn.trailers() } else { None };
+                    let trailers = up.conn.trailers();
                     (down.offer_body(cx, scratch, &part, trailers), part.last)
                 }
             };
