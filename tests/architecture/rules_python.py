@@ -11,6 +11,7 @@ DOOR = "pylb.core"
 
 PURE_MODULES = (
     "pylb.errors",
+    "pylb.affinity",
     "pylb.config.model",
     "pylb.config.scalar",
     "pylb.config.text",
@@ -37,6 +38,7 @@ CLOCKS_AND_CHANCE = {
     "pylb.messages": {"time"},  # time stamps of messages
     "pylb.notify": {"time"},  # systemd wants the monotonic clock
     "pylb.health.checker": {"random"},  # jitter, seeded by tests
+    "pylb.affinity": {"secrets"},  # keys
 }
 """Who may read a clock that is not trio's, or draw chance."""
 
