@@ -22,6 +22,7 @@ PURE_MODULES = (
     "pylb.config.draft",
     "pylb.config.explain",
     "pylb.config.docs",
+    "pylb.config.presets",
     "pylb.config.report",
     "pylb.health.threshold",
 )
