@@ -8,10 +8,10 @@ streamlit   A page, then a WebSocket (`/_stcore/stream`) that holds the session,
             beside it by plain requests. Only the page and the socket know the session, and the browser sends
             no name of it before the socket is up: a cookie, set with the page.
 gradio      `session_hash` is made by the browser and sent in the JSON body of `queue/join`, then in the query
-            of `queue/data`; uploads (`/gradio_api/upload`) have none. A cookie; gradio_client keeps it as well.
+            of `queue/data`; uploads (`/gradio_api/upload`) have none. A cookie; gradio_client keeps it too.
 socketio    The first answer names the session (`sid`) in its body, where nobody but the client reads it;
-            later polls and the WebSocket carry it in the query. A cookie; python-socketio and browsers keep it
-            from the first poll to the upgrade.
+            later polls and the WebSocket carry it in the query. A cookie; browsers and python-socketio keep
+            it from the first poll to the upgrade.
 mcp         `mcp-session-id`: the answer to `initialize` makes it, every later request repeats it
             (Model Context Protocol, Streamable HTTP). Clients keep no cookies: learned from the header. A
             server answers 404 to a session that it does not know, and the client begins anew, so a lost one
