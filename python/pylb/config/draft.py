@@ -105,9 +105,24 @@ def _listener(listener: Listener) -> dict[str, Any]:
 def _route(route: Route) -> dict[str, Any]:
     return {
         "name": route.name,
-        "match": route.match.model_dump(),
+        "match": {
+            **route.match.model_dump(),
+            "methods": [],
+            "headers": {},
+            "cookies": {},
+            "query": {},
+            "client": [],
+        },
         "pool": route.pool,
+        "split": None,
+        "split_by": None,
+        "redirect": None,
+        "respond": None,
         "timeouts": _milliseconds(route.timeouts.model_dump()),
+        "rate_limit": None,
+        "rewrite": None,
+        "request_headers": {"set": {}, "add": {}, "remove": []},
+        "response_headers": {"set": {}, "add": {}, "remove": []},
     }
 
 
@@ -122,8 +137,20 @@ def _pool(pool: Pool, path: Path, names: _Names) -> dict[str, Any]:
         "backends": [_backend(backend, (*path, "backends", at), names) for at, backend in backends],
         "checked": pool.health is not None,
         "passive": {**pool.passive.model_dump(), **_milliseconds({"eject": pool.passive.eject})},
-        "timeouts": _milliseconds(pool.timeouts.model_dump()),
+        "timeouts": {**_milliseconds(pool.timeouts.model_dump()), "idle": 3_600_000},
         "idle_connections": pool.idle_connections,
+        "slow_start": 0,
+        "drain": 600_000,
+        "queue": {"size": 1000, "timeout": 5000},
+        "retries": {
+            "tries": 3,
+            "on": ["connect", "stale", "closed", "refused_stream"],
+            "budget": 20,
+            "replay": 65_536,
+            "per_try": None,
+        },
+        "errors": {},
+        "sticky": None,
     }
 
 
@@ -133,6 +160,8 @@ def _backend(backend: Backend, path: Path, names: _Names) -> dict[str, Any]:
         "address": names.address(backend.address, path),
         "weight": backend.weight,
         "backup": backend.backup,
+        "max_in_flight": None,
+        "draining": False,
     }
 
 

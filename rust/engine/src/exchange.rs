@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use plan::{Progress, Step, Tick};
+use plan::{Progress, Reply, Request, Step, Tick};
 use wire::{Blame, Head};
 
 use crate::client::Client;
@@ -180,7 +180,8 @@ impl Exchange {
     /// Picks the next backend; an answer instead if there is none to pick.
     fn choose(&mut self, worker: &Worker) -> Option<Answer> {
         match self.decide(worker) {
-            Step::Reply(reply) => Some(reply.into()),
+            Step::Reply(reply) => Some((*reply).into()),
+            Step::Wait { .. } => Some(Reply::FULL.into()),
             Step::Send { pool, slot } => {
                 let pick = Pick::new(self.held.clone(), pool, slot);
                 if self.tries == 0 {
@@ -194,12 +195,13 @@ impl Exchange {
         }
     }
 
-    fn decide(&mut self, worker: &Worker) -> Step {
+    fn decide(&mut self, worker: &Worker) -> Step<'_> {
         let now = if self.tries == 0 { self.story.started } else { worker.now() };
         let dice = worker.dice();
+        let wall = worker.clock.wall(now);
         let Exchange { held, progress, head, client, .. } = self;
         match head {
-            Some(head) => held.plan.decide(progress, head, *client, now, dice),
+            Some(head) => held.plan.decide(progress, &Request { head, client: *client, now, wall, dice }),
             None => unreachable!("the head leaves the exchange only when its book is closed"),
         }
     }

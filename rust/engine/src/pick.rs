@@ -32,7 +32,7 @@ impl Pick {
     }
 
     pub(crate) fn tries(&self) -> u32 {
-        self.pool().tries
+        self.pool().retries.tries
     }
 
     /// Where the backend listens, and the milliseconds it has to accept.

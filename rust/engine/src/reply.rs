@@ -27,9 +27,13 @@ impl From<Failure> for Answer {
     }
 }
 
-impl From<plan::Reply> for Answer {
-    fn from(reply: plan::Reply) -> Self {
-        Answer { status: reply.status, error: reply.error, retry_after: reply.retry_after, text: reply.text }
+impl From<plan::Reply<'_>> for Answer {
+    fn from(reply: plan::Reply<'_>) -> Self {
+        let text = match reply.body {
+            plan::Body::Line(text) => text,
+            plan::Body::Page(_) => "",
+        };
+        Answer { status: reply.status, error: reply.error, retry_after: reply.retry_after, text }
     }
 }
 

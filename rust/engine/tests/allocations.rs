@@ -70,13 +70,21 @@ fn draft(listen: u16, origin: u16) -> String {
             "timeouts": {"head": 10000, "body_idle": 60000, "keepalive": 75000, "send_idle": 60000},
             "limits": {"head": 65536, "fields": 128, "request_line": 8192, "field": 16384, "body": null, "requests": 100000},
             "lenient": false, "encoded_slash": "keep", "half_close": "abort", "path": "normal", "access_log": true,
-            "routes": [{"name": "all", "match": {"host": null, "path": null}, "pool": "app",
-                        "timeouts": {"response_head": 60000, "response_idle": 300000}}]}},
+            "routes": [{"name": "all", 
+                "match": {"host": null, "path": null, "methods": [], "headers": {}, "cookies": {}, "query": {}, "client": []},
+                "pool": "app", "split": null, "split_by": null, "redirect": null, "respond": null,
+                "timeouts": {"response_head": 60000, "response_idle": 300000}, "rate_limit": null, "rewrite": null,
+                "request_headers": {"set": {}, "add": {}, "remove": []},
+                "response_headers": {"set": {}, "add": {}, "remove": []}}]}},
         "pools": {"app": {
             "balance": {"policy": "two_choices", "key": null},
-            "backends": [{"name": "one", "address": format!("127.0.0.1:{origin}"), "weight": 1, "backup": false}],
+            "backends": [{"name": "one", "address": format!("127.0.0.1:{origin}"), "weight": 1, "backup": false,
+                "max_in_flight": null, "draining": false}],
             "checked": false, "passive": {"failures": 5, "eject": 10000, "max_ejected": 50},
-            "timeouts": {"connect": 3000, "keepalive": null}, "idle_connections": 64}},
+            "timeouts": {"connect": 3000, "keepalive": null, "idle": 3_600_000}, "idle_connections": 64,
+            "slow_start": 0, "drain": 600_000, "queue": {"size": 1000, "timeout": 5000},
+            "retries": {"tries": 3, "on": ["connect", "stale", "closed"], "budget": 20, "replay": 65536, "per_try": null},
+            "errors": {}, "sticky": null}},
         "metrics": [], "log": {"access": "off", "format": "json"}, "max_clients": 1000
     })
     .to_string()

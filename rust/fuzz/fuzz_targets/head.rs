@@ -19,6 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
             proto: "http",
             trusted: false,
             request_id: None,
+            route: None,
         };
         let mut once = Vec::new();
         render_request(&head, &edits, &mut once);

@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(used <= bytes.len());
         for version in [Version::Http10, Version::Http11] {
             let framing = response_framing(&head, version);
-            let edits = ResponseEdits { version, keep_alive: true, framing };
+            let edits = ResponseEdits::plain(version, true, framing);
             let mut out = Vec::new();
             render_response(&head, &edits, &mut out);
             let mut larger = rules;

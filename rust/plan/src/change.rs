@@ -11,7 +11,8 @@ use std::sync::Arc;
 use balance::{Health, Live};
 
 use crate::bind::Bind;
-use crate::plan::{Plan, PoolPlan};
+use crate::plan::Plan;
+use crate::pool::PoolPlan;
 
 /// How a plan differs from the one before it.
 pub struct Change {
@@ -22,6 +23,7 @@ pub struct Change {
     /// Backends that the new plan does not know: no new request reaches them, those in flight end in their time.
     pub gone: Vec<Arc<Live>>,
     unchecked: Vec<Arc<Live>>,
+    draining: Vec<(Arc<Live>, bool)>,
 }
 
 /// Sockets to open and to retire; one that both plans want is in neither list, whichever listener it serves.
@@ -43,12 +45,16 @@ impl Change {
             metrics: Binds::between(old_metrics.unwrap_or_default(), &new.metrics),
             gone: old.map(|old| gone(old, new)).unwrap_or_default(),
             unchecked: unchecked.cloned().collect(),
+            draining: new.pools.iter().flat_map(draining).collect(),
         }
     }
 
     /// To be called once the new plan is in force: backends without a health check are up from now on, because if
-    /// their pool has just lost its check, nobody would ever call them up again.
+    /// their pool has just lost its check, nobody would ever call them up again; and drains begin and end.
     pub fn settle(&self) {
+        for (live, draining) in &self.draining {
+            live.set_draining(*draining);
+        }
         for live in &self.unchecked {
             live.set_health(Health::Up);
         }
@@ -81,4 +87,8 @@ fn gone(old: &Plan, new: &Plan) -> Vec<Arc<Live>> {
 
 fn lives(pool: &PoolPlan) -> impl Iterator<Item = &Arc<Live>> {
     pool.pool.backends().iter().map(|backend| &backend.live)
+}
+
+fn draining(pool: &PoolPlan) -> impl Iterator<Item = (Arc<Live>, bool)> {
+    lives(pool).cloned().zip(pool.draining.iter().copied())
 }

@@ -7,9 +7,12 @@
 //! Compiling changes nothing that is in force. It reads the live state of the plan before and shares it with the new
 //! one; what has to change on it when the new plan takes over is said by [`Change`](crate::Change).
 
+mod fields;
 mod listeners;
 mod numbers;
 mod pools;
+mod resilience;
+mod sticky;
 
 use std::path::PathBuf;
 
@@ -53,6 +56,7 @@ pub fn compile(draft: &[u8], previous: Option<&Plan>, seed: u64) -> Result<Plan,
         max_clients: max_clients as usize,
         seed: Seed(seed),
         next_id: pools.next_id,
+        warnings: Vec::new(),
     })
 }
 

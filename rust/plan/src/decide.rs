@@ -8,11 +8,28 @@
 //! affords one. Those are questions about the failure, and the engine holds it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use balance::{Chosen, Tick};
 use smallvec::SmallVec;
 
+use crate::action::{Action, Page};
 use crate::plan::Plan;
+
+/// What is asked about. `now`, `wall` and `dice` are new for every call.
+#[derive(Copy, Clone, Debug)]
+pub struct Request<'a> {
+    /// What the client sent.
+    pub head: &'a wire::Head,
+    /// The client behind trusted proxies.
+    pub client: IpAddr,
+    /// The moment of the call.
+    pub now: Tick,
+    /// The same moment, as the time since the Unix epoch.
+    pub wall: Duration,
+    /// Any number, as chance wants it.
+    pub dice: u64,
+}
 
 /// How far the decision about one request has come.
 #[derive(Clone, Debug)]
@@ -20,13 +37,33 @@ pub struct Progress {
     listener: u32,
     /// The route, as a position in its listener, once it is found.
     pub route: Option<u32>,
-    /// The backends chosen so far, as positions in the route's pool, in order; one may occur twice.
+    /// The pool, as a position in [`Plan::pools`], once it is chosen.
+    pub pool: Option<u32>,
+    /// The backends chosen so far, as positions in the pool's backends, in order; one may occur twice.
     pub tried: SmallVec<[u32; 4]>,
+    /// How the client stays with its backend.
+    pub pin: Pin,
+    /// What is left of the client's rate limit.
+    pub rate: Option<wire::RateLimit>,
+}
+
+/// How a client stays with its backend.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pin {
+    /// It does not, or nothing is decided yet.
+    #[default]
+    None,
+    /// It is where it was before, and knows what it has to know.
+    Honoured,
+    /// It is where it will stay from now on: the response has to tell.
+    Issue,
+    /// Its backend was full for too long. It goes elsewhere this once, and the response says nothing.
+    Escaped,
 }
 
 /// What to do next.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+#[derive(Debug)]
+pub enum Step<'p> {
     /// Send the request to this backend. Its count of requests in flight is raised already: give the slot back with
     /// [`balance::Pool::release`].
     Send {
@@ -35,64 +72,106 @@ pub enum Step {
         /// Position in the pool's backends.
         slot: u32,
     },
+    /// Ask again when a place is free.
+    Wait {
+        /// Position in [`Plan::pools`].
+        pool: u32,
+        /// Whose place.
+        until: Until,
+    },
     /// Answer without a backend.
-    Reply(Reply),
+    Reply(Box<Reply<'p>>),
+}
+
+/// What a request waits for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// A place at any backend, in the pool's queue; at last [`Reply::FULL`].
+    Free,
+    /// A place at this slot, where the client belongs; at last [`Progress::escape`].
+    Pinned(u32),
 }
 
 /// An answer of pylb itself.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply<'p> {
     /// The status code.
     pub status: u16,
     /// The error type of `Proxy-Status` (RFC 9209, section 2.3).
     pub error: Option<&'static str>,
     /// Seconds of `Retry-After`.
     pub retry_after: Option<u32>,
-    /// The body: one line for people.
-    pub text: &'static str,
+    /// The value of `Location`: visible ASCII.
+    pub location: Option<Vec<u8>>,
+    /// The state of the route's rate limit.
+    pub rate: Option<wire::RateLimit>,
+    /// What follows the head.
+    pub body: Body<'p>,
 }
 
-const NO_ROUTE: Reply =
-    Reply { status: 404, error: None, retry_after: None, text: "No route matches this host and path." };
+/// What follows the head of an answer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Body<'p> {
+    /// One line for people, as text or JSON.
+    Line(&'static str),
+    /// This, as it is.
+    Page(&'p Page),
+}
 
-const NOBODY: Reply = Reply {
-    status: 503,
-    error: Some("destination_unavailable"),
-    retry_after: Some(1),
-    text: "No backend is available for this request.",
-};
+impl Reply<'_> {
+    /// No route takes the request.
+    pub const NO_ROUTE: Reply<'static> = Reply::line(404, "No route matches this request.");
+    /// No backend can be used.
+    pub const NOBODY: Reply<'static> =
+        Reply::unavailable("destination_unavailable", "No backend is available for this request.");
+    /// Every backend is full, and so is the queue, or the request has waited long enough.
+    pub const FULL: Reply<'static> =
+        Reply::unavailable("connection_limit_reached", "Every backend for this request is at its limit.");
 
-const FULL: Reply = Reply {
-    status: 503,
-    error: Some("connection_limit_reached"),
-    retry_after: Some(1),
-    text: "Every backend for this request is at its limit.",
-};
+    const fn unavailable(error: &'static str, text: &'static str) -> Reply<'static> {
+        let mut reply = Reply::line(503, text);
+        (reply.error, reply.retry_after) = (Some(error), Some(1));
+        reply
+    }
+
+    const fn line(status: u16, text: &'static str) -> Reply<'static> {
+        Reply { status, error: None, retry_after: None, location: None, rate: None, body: Body::Line(text) }
+    }
+}
 
 impl Progress {
     /// Nothing is decided yet about a request that came in on this listener, a position in [`Plan::listeners`].
     pub fn new(listener: u32) -> Self {
-        Progress { listener, route: None, tried: SmallVec::new() }
+        Progress { listener, route: None, pool: None, tried: SmallVec::new(), pin: Pin::None, rate: None }
     }
 
     /// The listener that the request came in on, as a position in [`Plan::listeners`].
     pub fn listener(&self) -> u32 {
         self.listener
     }
+
+    /// The wait for a pinned backend was in vain: from now on any backend will do.
+    pub fn escape(&mut self) {
+        self.pin = Pin::Escaped;
+    }
 }
 
 impl Plan {
-    /// The next step for this request. `client` is the client behind trusted proxies, `dice` is fresh chance for
-    /// every call. `progress` must have been started for a listener of this plan, and stays with it.
-    pub fn decide(&self, progress: &mut Progress, head: &wire::Head, client: IpAddr, now: Tick, dice: u64) -> Step {
+    /// The next step for this request. `progress` must have been started for a listener of this plan, and stays with
+    /// the request.
+    pub fn decide<'p>(&'p self, progress: &mut Progress, request: &Request<'_>) -> Step<'p> {
+        let Request { head, client, now, dice, .. } = *request;
         let listener = &self.listeners[progress.listener as usize];
         if progress.route.is_none() {
             progress.route = listener.find(head.host(), head.path());
         }
         let Some(route) = progress.route else {
-            return Step::Reply(NO_ROUTE);
+            return Step::Reply(Box::new(Reply::NO_ROUTE));
         };
-        let pool = listener.routes[route as usize].pool;
+        let Action::Pool(pool) = listener.routes[route as usize].action else {
+            return Step::Reply(Box::new(Reply::NO_ROUTE));
+        };
+        progress.pool = Some(pool);
         let plan = &self.pools[pool as usize];
         let key = plan.key.of(head, client, self.seed, dice);
         match plan.pool.choose(key, &progress.tried, now, dice) {
@@ -100,8 +179,8 @@ impl Plan {
                 progress.tried.push(slot);
                 Step::Send { pool, slot }
             }
-            Chosen::Full => Step::Reply(FULL),
-            Chosen::Nobody => Step::Reply(NOBODY),
+            Chosen::Full => Step::Wait { pool, until: Until::Free },
+            Chosen::Nobody => Step::Reply(Box::new(Reply::NOBODY)),
         }
     }
 }

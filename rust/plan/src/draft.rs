@@ -126,7 +126,7 @@ pub struct LimitsDraft {
     pub requests: u64,
 }
 
-/// A route.
+/// A route. Exactly one of `pool`, `split`, `redirect` and `respond` says what becomes of its requests.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteDraft {
@@ -136,19 +136,167 @@ pub struct RouteDraft {
     #[serde(rename = "match")]
     pub matches: MatchDraft,
     /// The name of a pool.
-    pub pool: String,
+    pub pool: Option<String>,
+    /// Names of pools with their shares, in the order of the file.
+    pub split: Option<Named<u64>>,
+    /// What a choice of `split` is stable for; null is a new choice for every request.
+    pub split_by: Option<FieldDraft>,
+    /// Sends the client elsewhere.
+    pub redirect: Option<RedirectDraft>,
+    /// Answers at once.
+    pub respond: Option<RespondDraft>,
     /// How long backends may take.
     pub timeouts: RouteTimeouts,
+    /// How many requests a client may send.
+    pub rate_limit: Option<RateLimitDraft>,
+    /// What is sent in place of the path and host asked for.
+    pub rewrite: Option<RewriteDraft>,
+    /// Changes to the fields of requests.
+    pub request_headers: HeadersDraft,
+    /// Changes to the fields of responses.
+    pub response_headers: HeadersDraft,
 }
 
-/// Which requests a route takes.
+/// Which requests a route takes: those that fulfil all of it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchDraft {
     /// `shop.example` or `*.shop.example`; null is any.
     pub host: Option<String>,
-    /// `/x/` for `/x` and all below, `/x` for itself; null is any.
+    /// null is any.
+    pub path: Option<PathDraft>,
+    /// As in the request; empty is any.
+    pub methods: Vec<String>,
+    /// By the names of headers.
+    pub headers: Named<ValueDraft>,
+    /// By the names of cookies.
+    pub cookies: Named<ValueDraft>,
+    /// By the names of parameters.
+    pub query: Named<ValueDraft>,
+    /// Networks or single addresses of clients; empty is any.
+    pub client: Vec<String>,
+}
+
+/// Which paths.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum PathDraft {
+    /// `/x/` for `/x` and all below, `/x` for itself.
+    Plain(String),
+    /// Paths that match as a whole.
+    Pattern(PatternDraft),
+}
+
+/// A regular expression.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatternDraft {
+    /// As the crate `regex` reads it.
+    pub regex: String,
+}
+
+/// What the value of a header, cookie or parameter must be.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueDraft {
+    /// This.
+    Exact(String),
+    /// Anything, or nothing at all.
+    Present(bool),
+    /// What this regular expression matches as a whole.
+    Regex(String),
+}
+
+/// A field of the request by its name.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldDraft {
+    /// This header.
+    Header(String),
+    /// This cookie.
+    Cookie(String),
+}
+
+/// Sends the client elsewhere.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedirectDraft {
+    /// A URL or a path, with `{host}`, `{path}` and `{uri}`.
+    pub to: String,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u64,
+}
+
+/// An answer without a backend.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RespondDraft {
+    /// 200-599.
+    pub status: u64,
+    /// Sent as it is.
+    pub body: String,
+    /// Of the body.
+    pub content_type: String,
+}
+
+/// A page of the user's own in place of an answer of pylb.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageDraft {
+    /// Sent as it is.
+    pub body: String,
+    /// Of the body.
+    pub content_type: String,
+}
+
+/// How many requests each client may send.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimitDraft {
+    /// Per second, in the long run.
+    pub rate: f64,
+    /// At once, after a pause.
+    pub burst: u64,
+    /// Who counts as one client.
+    pub key: RateKeyDraft,
+}
+
+/// Who counts as one client of a rate limit.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateKeyDraft {
+    /// The client's address.
+    Client,
+    /// Whoever sends this header with the same value.
+    Header(String),
+    /// Whoever sends this cookie with the same value.
+    Cookie(String),
+}
+
+/// What is sent in place of the path and host asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewriteDraft {
+    /// Removed from the start of the path, up to a segment's border.
+    pub strip_prefix: Option<String>,
+    /// Put in place of the prefix that the route matches.
+    pub replace_prefix: Option<String>,
+    /// Put in place of the whole path.
     pub path: Option<String>,
+    /// Put in place of the Host.
+    pub host: Option<String>,
+}
+
+/// Changes to the fields of a head, in this order: `remove`, `set`, `add`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadersDraft {
+    /// Each put in place of all fields of its name.
+    pub set: Named<String>,
+    /// Each put beside the fields of its name.
+    pub add: Named<String>,
+    /// Names of fields that do not go on.
+    pub remove: Vec<String>,
 }
 
 /// Milliseconds.
@@ -177,6 +325,124 @@ pub struct PoolDraft {
     pub timeouts: PoolTimeouts,
     /// Idle connections kept per worker and backend.
     pub idle_connections: u64,
+    /// Milliseconds over which a backend's share grows after it was added or has recovered; 0 is off.
+    pub slow_start: u64,
+    /// Milliseconds that a backend has to become empty before it is cut.
+    pub drain: u64,
+    /// Who waits while every backend is at its limit.
+    pub queue: QueueDraft,
+    /// What is tried again.
+    pub retries: RetriesDraft,
+    /// Pages by status code.
+    pub errors: Named<PageDraft>,
+    /// How clients stay with a backend; null is not at all.
+    pub sticky: Option<StickyDraft>,
+}
+
+/// Who waits while every backend is at its limit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueDraft {
+    /// Requests; 0 is none.
+    pub size: u64,
+    /// Milliseconds that one waits at most.
+    pub timeout: u64,
+}
+
+/// What is tried again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetriesDraft {
+    /// Attempts in all.
+    pub tries: u64,
+    /// `connect`, `stale`, `closed`, `refused_stream`, `timeout`, `reset`, or a status such as `503`.
+    pub on: Vec<String>,
+    /// Percent of the requests.
+    pub budget: u64,
+    /// Bytes of a request's body that are kept to send it again.
+    pub replay: u64,
+    /// Milliseconds of one attempt; null is no limit.
+    pub per_try: Option<u64>,
+}
+
+/// How clients stay with a backend.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum StickyDraft {
+    /// By a cookie of pylb.
+    Cookie {
+        /// Of the cookie.
+        name: String,
+        /// Milliseconds.
+        ttl: u64,
+        /// What happens when the backend is gone.
+        on_lost: OnLost,
+        /// `Path` of the cookie.
+        path: String,
+        /// `Secure` of the cookie.
+        secure: Secure,
+        /// What backends are called under each key. The first signs, all are understood.
+        ids: Vec<IdsDraft>,
+    },
+    /// By a key that clients send; one of the three.
+    Key {
+        /// The value of this header.
+        header: Option<String>,
+        /// The value of this cookie.
+        cookie: Option<String>,
+        /// The value of this parameter of the query.
+        query: Option<String>,
+        /// Milliseconds.
+        ttl: u64,
+        /// What happens when the backend is gone.
+        on_lost: OnLost,
+    },
+    /// By the client's address.
+    SourceIp {
+        /// Milliseconds.
+        ttl: u64,
+        /// What happens when the backend is gone.
+        on_lost: OnLost,
+    },
+    /// By a key that the backend gave.
+    Learn {
+        /// Where the backend gives it.
+        response: FieldDraft,
+        /// Where the client sends it.
+        request: KeyDraft,
+        /// Milliseconds.
+        ttl: u64,
+        /// What happens when the backend is gone.
+        on_lost: OnLost,
+    },
+}
+
+/// What happens to a client whose backend is gone.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLost {
+    /// It gets another one.
+    Move,
+    /// 503.
+    Fail,
+}
+
+/// When a cookie of pylb is `Secure`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Secure {
+    /// Over TLS.
+    Auto,
+}
+
+/// What the backends of a pool are called under one key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdsDraft {
+    /// Of the key.
+    pub number: u8,
+    /// 64 bits in hexadecimal digits, parallel to the backends.
+    pub ids: Vec<String>,
 }
 
 /// How a backend is chosen.
@@ -230,6 +496,10 @@ pub struct BackendDraft {
     pub weight: u64,
     /// Used only when no other backend is left.
     pub backup: bool,
+    /// The most requests at once, over all workers; null is no limit.
+    pub max_in_flight: Option<u64>,
+    /// The operator empties it.
+    pub draining: bool,
 }
 
 /// Ejection of a backend that fails.
@@ -252,6 +522,8 @@ pub struct PoolTimeouts {
     pub connect: u64,
     /// An idle backend connection; null is learned.
     pub keepalive: Option<u64>,
+    /// A tunnel without a byte in either direction.
+    pub idle: u64,
 }
 
 /// The access log.

@@ -13,6 +13,7 @@
 //! route?), `decide` (what to do with a request), `change` (how two plans differ).
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod bind;
 pub mod change;
 mod compile;
@@ -22,16 +23,19 @@ pub mod error;
 pub mod key;
 mod pattern;
 mod plan;
+mod pool;
 pub mod route;
 mod suggest;
 mod trie;
 
 pub use balance::{Backend, Chosen, Health, Live, Policy, Pool, Tick};
 
+pub use action::{Action, Limit, Page, Redirect, Route, Split};
 pub use bind::{Address, Bind};
 pub use change::{Binds, Change};
 pub use compile::compile;
-pub use decide::{Progress, Reply, Step};
+pub use decide::{Body, Pin, Progress, Reply, Request, Step, Until};
 pub use error::{PlanError, Segment};
 pub use key::Key;
-pub use plan::{Listener, LogFormat, LogPlan, Plan, PoolPlan, Route, Sink};
+pub use plan::{Listener, LogFormat, LogPlan, Plan, Sink};
+pub use pool::{On, PoolPlan, Queue, Retries, Sticky, StickyBy};

@@ -5,20 +5,22 @@
 //! request keeps the plan it started with, so a position never dangles.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use balance::{Backend, Pool, Shared};
+use balance::Backend;
 use ipnet::IpNet;
 
-use crate::bind::{Address, Bind};
-use crate::key::{Key, Seed};
+use crate::action::Route;
+use crate::bind::Bind;
+use crate::error::PlanError;
+use crate::key::Seed;
+use crate::pool::PoolPlan;
 use crate::route::Router;
 
 /// Everything the engine runs. Only [`compile`](crate::compile) makes one.
 pub struct Plan {
     /// Listeners in the order of the file.
     pub listeners: Vec<Listener>,
-    /// Pools in the order of the file; [`Route::pool`] is a position in it.
+    /// Pools in the order of the file; routes name them by their positions.
     pub pools: Vec<PoolPlan>,
     /// Where `/metrics`, `/healthz` and `/readyz` are answered; empty when not configured.
     pub metrics: Vec<Bind>,
@@ -26,6 +28,8 @@ pub struct Plan {
     pub log: LogPlan,
     /// Client connections over all listeners before accepting pauses; at least 1.
     pub max_clients: usize,
+    /// What is not wrong but useless, such as a route that can never match: by its place in the draft.
+    pub warnings: Vec<PlanError>,
     pub(crate) seed: Seed,
     /// The id of the next new backend. It never goes back, so an id names one backend for the life of the process.
     pub(crate) next_id: u64,
@@ -84,42 +88,6 @@ impl Listener {
     pub fn find(&self, host: &[u8], path: &[u8]) -> Option<u32> {
         self.router.find(host, path)
     }
-}
-
-/// Where the requests go that one `match` of the file catches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// Its `name` in the file, else `LISTENER#N`, counted from 1.
-    pub name: Box<str>,
-    /// Position in [`Plan::pools`].
-    pub pool: u32,
-    /// Milliseconds from the last byte of the request to the head of the response.
-    pub response_head_ms: u32,
-    /// Milliseconds without a byte of the response body.
-    pub response_idle_ms: u32,
-}
-
-/// A pool: who is in it, how one is chosen, how it is connected to.
-pub struct PoolPlan {
-    /// Its key in the file.
-    pub name: Box<str>,
-    /// Chooses among the backends.
-    pub pool: Pool,
-    /// What the hash policy hashes.
-    pub key: Key,
-    /// Where each backend is, parallel to [`Pool::backends`].
-    pub addresses: Vec<Address>,
-    /// Milliseconds that a connection attempt may take.
-    pub connect_ms: u32,
-    /// Milliseconds that an idle backend connection is kept; `None` is learned from the backend.
-    pub keepalive_ms: Option<u32>,
-    /// Idle connections kept per worker and backend; 0 keeps none.
-    pub idle_connections: u32,
-    /// Attempts in all for a request that may be retried.
-    pub tries: u32,
-    /// Backends have an active health check: a new one is pending until its first answer.
-    pub checked: bool,
-    pub(crate) shared: Arc<Shared>,
 }
 
 /// The access log.

@@ -1,10 +1,12 @@
 //! The decision about a request, as the engine and `pylb explain` drive it: heads in, steps out.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use plan::{Health, Plan, Progress, Reply, Step, Tick};
+use plan::{Health, Plan, Progress, Reply, Request, Step, Tick};
 use serde_json::{Value, json};
 use wire::{Head, Pages, Parsed, Rules};
 
@@ -29,19 +31,33 @@ fn client(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
+/// The next step for a request.
+fn decide<'p>(plan: &'p Plan, progress: &mut Progress, head: &Head, from: &str, dice: u64) -> Step<'p> {
+    let wall = Duration::from_secs(1_800_000_000);
+    plan.decide(progress, &Request { head, client: client(from), now: NOW, wall, dice })
+}
+
+/// The answer that a step is.
+fn reply(step: Step<'_>) -> Reply<'_> {
+    match step {
+        Step::Reply(reply) => *reply,
+        step => panic!("{step:?}"),
+    }
+}
+
 /// The slot of a first step; the place on the backend is given back.
 fn slot(plan: &Plan, head: &Head, from: &str, dice: u64) -> u32 {
-    match plan.decide(&mut Progress::new(0), head, client(from), NOW, dice) {
+    match decide(plan, &mut Progress::new(0), head, from, dice) {
         Step::Send { pool, slot } => {
             plan.pools[pool as usize].pool.release(slot);
             slot
         }
-        Step::Reply(reply) => panic!("{reply:?}"),
+        step => panic!("{step:?}"),
     }
 }
 
 fn backends(count: usize) -> Value {
-    let backend = |number| json!({"name": format!("b{number}:1"), "address": format!("10.0.0.{number}:1"), "weight": 1, "backup": false});
+    let backend = |number| support::backend(&format!("b{number}:1"), &format!("10.0.0.{number}:1"));
     (1..=count).map(backend).collect()
 }
 
@@ -55,9 +71,9 @@ fn each_step_goes_elsewhere_while_there_is_an_elsewhere() {
     let plan =
         compiled(&json!({"pools": {"products": {"balance": {"policy": "failover"}, "backends": backends(2)}}}), 0);
     let mut progress = Progress::new(0);
-    let mut step = || plan.decide(&mut progress, &get("/", ""), client("10.1.1.1"), NOW, 0);
-    assert_eq!(step(), Step::Send { pool: 0, slot: 0 });
-    assert_eq!(step(), Step::Send { pool: 0, slot: 1 });
+    let mut step = || decide(&plan, &mut progress, &get("/", ""), "10.1.1.1", 0);
+    assert!(matches!(step(), Step::Send { pool: 0, slot: 0 }));
+    assert!(matches!(step(), Step::Send { pool: 0, slot: 1 }));
     assert!(matches!(step(), Step::Send { .. }), "with nobody else left, one that failed is better than none");
     assert_eq!(progress.route, Some(0));
     assert_eq!(progress.tried.len(), 3);
@@ -68,7 +84,7 @@ fn each_step_goes_elsewhere_while_there_is_an_elsewhere() {
 fn a_place_is_held_until_it_is_given_back() {
     let plan = compiled(&json!({}), 0);
     let live = &plan.pools[0].pool.backends()[0].live;
-    plan.decide(&mut Progress::new(0), &get("/", ""), client("10.1.1.1"), NOW, 0);
+    decide(&plan, &mut Progress::new(0), &get("/", ""), "10.1.1.1", 0);
     assert_eq!(live.in_flight(), 1);
     plan.pools[0].pool.release(0);
     assert_eq!(live.in_flight(), 0);
@@ -78,8 +94,8 @@ fn a_place_is_held_until_it_is_given_back() {
 fn what_no_route_takes_is_not_found() {
     let plan = compiled(&json!({"listeners": {"web": {"routes": {"0": {"match": {"path": "/api/"}}}}}}), 0);
     let mut progress = Progress::new(0);
-    let step = plan.decide(&mut progress, &get("/", ""), client("10.1.1.1"), NOW, 0);
-    assert!(matches!(step, Step::Reply(Reply { status: 404, error: None, retry_after: None, .. })));
+    let reply = reply(decide(&plan, &mut progress, &get("/", ""), "10.1.1.1", 0));
+    assert_eq!(reply, Reply::NO_ROUTE);
     assert_eq!(progress.route, None);
 }
 
@@ -88,11 +104,8 @@ fn without_a_backend_the_client_may_come_again() {
     let plan = compiled(&json!({"pools": {"products": {"checked": true}}}), 0);
     plan.pools[0].pool.backends()[0].live.set_health(Health::Down);
     let mut progress = Progress::new(0);
-    let step = plan.decide(&mut progress, &get("/", ""), client("10.1.1.1"), NOW, 0);
-    assert!(matches!(
-        step,
-        Step::Reply(Reply { status: 503, error: Some("destination_unavailable"), retry_after: Some(1), .. })
-    ));
+    let reply = reply(decide(&plan, &mut progress, &get("/", ""), "10.1.1.1", 0));
+    assert_eq!(reply, Reply::NOBODY);
     assert_eq!(progress.route, Some(0), "logs and metrics name the route");
 }
 
@@ -102,20 +115,14 @@ fn routes_see_the_normalised_target() {
     let plan = compiled(&json!({"listeners": {"web": {"routes": routes}}}), 0);
     for target in ["/admin", "/admin/x", "/x/../admin", "/%61dmin/", "//admin//x", "/./admin"] {
         let mut progress = Progress::new(0);
-        plan.decide(&mut progress, &get(target, ""), client("10.1.1.1"), NOW, 0);
+        decide(&plan, &mut progress, &get(target, ""), "10.1.1.1", 0);
         assert_eq!(progress.route, Some(0), "{target}");
     }
     let mut progress = Progress::new(0);
-    plan.decide(
-        &mut progress,
-        &head("GET /admin/ HTTP/1.1\r\nHost: Shop.Example.:8080\r\n\r\n"),
-        client("10.1.1.1"),
-        NOW,
-        0,
-    );
+    decide(&plan, &mut progress, &head("GET /admin/ HTTP/1.1\r\nHost: Shop.Example.:8080\r\n\r\n"), "10.1.1.1", 0);
     assert_eq!(progress.route, Some(0));
     let mut progress = Progress::new(0);
-    plan.decide(&mut progress, &head("OPTIONS * HTTP/1.1\r\nHost: shop.example\r\n\r\n"), client("10.1.1.1"), NOW, 0);
+    decide(&plan, &mut progress, &head("OPTIONS * HTTP/1.1\r\nHost: shop.example\r\n\r\n"), "10.1.1.1", 0);
     assert_eq!(progress.route, Some(1));
 }
 

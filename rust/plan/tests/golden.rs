@@ -2,6 +2,7 @@
 //! of it: the plan, or every error. A new case is a new file; what stands before the first `{` says why.
 #![allow(clippy::disallowed_methods, reason = "a test reads its cases from files")]
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
 use std::fmt::Write;
@@ -57,7 +58,10 @@ fn show_listener(out: &mut String, plan: &Plan, listener: &Listener) {
     )
     .unwrap();
     for route in &listener.routes {
-        let pool = &plan.pools[route.pool as usize].name;
+        let pool = match route.action {
+            plan::Action::Pool(pool) => &plan.pools[pool as usize].name,
+            _ => "elsewhere",
+        };
         writeln!(
             out,
             "  route {} to {pool}, head {} idle {}",
@@ -72,7 +76,7 @@ fn show_pool(out: &mut String, pool: &PoolPlan) {
     writeln!(
         out,
         "  connect {} keepalive {:?} idle {} tries {}",
-        pool.connect_ms, pool.keepalive_ms, pool.idle_connections, pool.tries
+        pool.connect_ms, pool.keepalive_ms, pool.idle_connections, pool.retries.tries
     )
     .unwrap();
     for (backend, address) in pool.pool.backends().iter().zip(&pool.addresses) {

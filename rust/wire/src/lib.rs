@@ -41,7 +41,7 @@ pub mod page;
 pub mod rules;
 pub mod target;
 
-pub use edits::{RequestEdits, ResponseEdits};
+pub use edits::{FieldEdits, PathEdit, RateLimit, RequestEdits, ResponseEdits, RouteEdits};
 pub use error::{Blame, Fault, Rule};
 pub use head::{Framing, Head, Method, Version};
 pub use http1::body::{BodyReader, Taken};

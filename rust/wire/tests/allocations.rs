@@ -39,7 +39,7 @@ fn exchange(pages: &mut Pages, out: &mut Vec<u8>) {
     let Parsed::Done { head, .. } = parse_request(REQUEST, &mut 0, &Rules::default(), pages) else { panic!() };
     assert_eq!(head.path(), b"/api/products");
     let client = forwarded::client("192.0.2.1".parse().unwrap(), &[], &head);
-    let edits = RequestEdits { client, proto: "http", trusted: false, request_id: Some(b"id") };
+    let edits = RequestEdits { client, proto: "http", trusted: false, request_id: Some(b"id"), route: None };
     render_request(&head, &edits, out);
     let mut body = *b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
     assert!(BodyReader::new(head.framing()).read(&mut body).unwrap().last);
@@ -48,7 +48,7 @@ fn exchange(pages: &mut Pages, out: &mut Vec<u8>) {
 
     let Parsed::Done { head, .. } = parse_response(RESPONSE, &mut 0, false, &Rules::default(), pages) else { panic!() };
     let framing = response_framing(&head, Version::Http11);
-    render_response(&head, &ResponseEdits { version: Version::Http11, keep_alive: true, framing }, out);
+    render_response(&head, &ResponseEdits::plain(Version::Http11, true, framing), out);
     pages.give(head.into_page());
 }
 

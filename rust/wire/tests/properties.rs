@@ -79,6 +79,7 @@ fn edits() -> RequestEdits<'static> {
         proto: "http",
         trusted: false,
         request_id: Some(b"id"),
+        route: None,
     }
 }
 
@@ -260,7 +261,7 @@ proptest! {
         };
         let framing = response_framing(&head, Version::Http11);
         let mut out = Vec::new();
-        render_response(&head, &ResponseEdits { version: Version::Http11, keep_alive: keeps, framing }, &mut out);
+        render_response(&head, &ResponseEdits::plain(Version::Http11, keeps, framing), &mut out);
         let Parsed::Done { head: again, used } = read(&out) else {
             return Err(TestCaseError::fail(String::from_utf8_lossy(&out).into_owned()));
         };

@@ -123,7 +123,7 @@ impl Conn {
         cx: &mut Context<'_>,
         scratch: &mut Vec<u8>,
         head: &Head,
-        edits: &ResponseEdits,
+        edits: &ResponseEdits<'_>,
         part: &Part<'_>,
         trailers: Option<Vec<u8>>,
     ) -> io::Result<()> {
@@ -140,7 +140,7 @@ impl Conn {
         cx: &mut Context<'_>,
         scratch: &mut Vec<u8>,
         head: &Head,
-        edits: &ResponseEdits,
+        edits: &ResponseEdits<'_>,
     ) -> io::Result<()> {
         scratch.clear();
         wire::render_response(head, edits, scratch);

@@ -116,6 +116,7 @@ impl Exchange {
             proto: "http",
             trusted: self.trusted,
             request_id: (!keeps_id).then(|| self.id.as_bytes()),
+            route: None,
         };
         let offered = up.offer_request(cx, &mut buffers.scratch, self.head(), &edits, &part, trailers);
         self.uploaded(part.last, offered.is_ok());
@@ -153,8 +154,7 @@ impl Exchange {
             let piece = ready!(up.conn.poll_piece(cx, receive, pages, &worker.response_rules))?;
             let (offered, last) = match piece {
                 Piece::Interim(head) => {
-                    let edits =
-                        ResponseEdits { version: Version::Http11, keep_alive: true, framing: wire::Framing::Empty };
+                    let edits = ResponseEdits::plain(Version::Http11, true, wire::Framing::Empty);
                     let offered = match self.head().version() {
                         Version::Http11 => down.offer_interim(cx, scratch, &head, &edits),
                         Version::Http10 => Ok(()),
@@ -184,15 +184,12 @@ impl Exchange {
         }
     }
 
-    fn response_edits(&self, worker: &Worker, head: &Head) -> ResponseEdits {
+    fn response_edits(&self, worker: &Worker, head: &Head) -> ResponseEdits<'_> {
         let request = self.head();
         let framing = wire::response_framing(head, request.version());
         let ends = matches!(framing, wire::Framing::UntilClose) || self.upload != Upload::Done;
-        ResponseEdits {
-            version: request.version(),
-            keep_alive: request.keep_alive() && !ends && !self.is_last(worker),
-            framing,
-        }
+        let keep_alive = request.keep_alive() && !ends && !self.is_last(worker);
+        ResponseEdits::plain(request.version(), keep_alive, framing)
     }
 
     /// A final response head has come: the backend lives, or answers like one that does not.

@@ -201,6 +201,7 @@ mod tests {
             proto: "http",
             trusted: false,
             request_id: None,
+            route: None,
         };
         poll_fn(|cx| Poll::Ready(conn.offer_request(cx, &mut buffers.scratch, &head, &edits, &Part::NOTHING, None)))
             .await

@@ -7,10 +7,13 @@ use ipnet::IpNet;
 
 use super::Binds;
 use super::numbers::{count, millis, within};
-use crate::draft::{Draft, EncodedSlash, HalfClose, LimitsDraft, ListenerDraft, MatchDraft, PathForm, RouteDraft};
+use crate::action::{Action, Route};
+use crate::draft::{
+    Draft, EncodedSlash, HalfClose, LimitsDraft, ListenerDraft, MatchDraft, PathDraft, PathForm, RouteDraft,
+};
 use crate::error::{At, Errors};
 use crate::pattern::{HostPattern, PathPattern};
-use crate::plan::{Listener, Route};
+use crate::plan::Listener;
 use crate::route::{Pattern, Router};
 use crate::suggest::unknown;
 
@@ -126,12 +129,23 @@ fn routes(
         let timeouts = at.key("timeouts");
         routes.push(Route {
             name: name.into(),
-            pool: pools.position(&at.key("pool"), &draft.pool, errors),
+            action: action(&at, draft, pools, errors),
             response_head_ms: millis(&timeouts.key("response_head"), draft.timeouts.response_head, errors),
             response_idle_ms: millis(&timeouts.key("response_idle"), draft.timeouts.response_idle, errors),
+            limit: None,
+            request: None,
+            response: None,
         });
     }
     (routes, Router::new(&patterns))
+}
+
+fn action(at: &At<'_>, draft: &RouteDraft, pools: &Names<'_>, errors: &mut Errors) -> Action {
+    let Some(pool) = &draft.pool else {
+        errors.add(at, "has nothing to do with its requests; write where they go, as in `pool: web`");
+        return Action::Pool(0);
+    };
+    Action::Pool(pools.position(&at.key("pool"), pool, errors))
 }
 
 fn check_route_name(at: &At<'_>, name: &str, index: usize, named: &mut HashMap<String, usize>, errors: &mut Errors) {
@@ -146,7 +160,10 @@ fn check_route_name(at: &At<'_>, name: &str, index: usize, named: &mut HashMap<S
 /// A broken pattern stands for "any" in a plan that will not be.
 fn pattern(at: &At<'_>, draft: &MatchDraft, errors: &mut Errors) -> Pattern {
     let host = draft.host.as_deref().and_then(|host| errors.keep(&at.key("host"), HostPattern::parse(host)));
-    let path = draft.path.as_deref().and_then(|path| errors.keep(&at.key("path"), PathPattern::parse(path)));
+    let path = match &draft.path {
+        Some(PathDraft::Plain(path)) => errors.keep(&at.key("path"), PathPattern::parse(path)),
+        _ => None,
+    };
     Pattern { host: host.unwrap_or(HostPattern::Any), path: path.unwrap_or(PathPattern::Any) }
 }
 

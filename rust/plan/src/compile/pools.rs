@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use balance::{Backend, Health, Live, Passive, Policy, Pool, Shared};
 
+use super::fields::key as key_of;
 use super::numbers::{count, millis, within};
+use super::resilience::{limit, pages, queue, ramp, retries};
+use super::sticky::sticky;
 use crate::bind::Address;
-use crate::draft::{BackendDraft, BalanceDraft, KeyDraft, Named, PassiveDraft, PolicyName, PoolDraft};
+use crate::draft::{BackendDraft, BalanceDraft, Named, PassiveDraft, PolicyName, PoolDraft};
 use crate::error::{At, Errors};
 use crate::key::Key;
-use crate::plan::{Plan, PoolPlan};
+use crate::plan::Plan;
+use crate::pool::PoolPlan;
 
-/// Attempts in all for a request that may be retried.
-const TRIES: u32 = 3;
 /// Shares finer than a turn of a schedule would be rounded anyway.
 const LARGEST_WEIGHT: u64 = 65_536;
 /// A schedule has at most 65,536 turns, and each backend needs one.
@@ -48,6 +50,13 @@ fn pool(at: &At<'_>, name: &str, draft: &PoolDraft, before: &mut Before<'_>, err
     let connect_ms = millis(&timeouts.key("connect"), draft.timeouts.connect, errors);
     let keepalive_ms = draft.timeouts.keepalive.map(|value| millis(&timeouts.key("keepalive"), value, errors));
     let idle_connections = within(&at.key("idle_connections"), draft.idle_connections, 0, MOST_IDLE, errors) as u32;
+    let idle_ms = millis(&timeouts.key("idle"), draft.timeouts.idle, errors);
+    let slow_start_ms = ramp(&at.key("slow_start"), draft.slow_start, errors);
+    let drain_ms = millis(&at.key("drain"), draft.drain, errors);
+    let queue = queue(&at.key("queue"), &draft.queue, errors);
+    let retries = retries(&at.key("retries"), &draft.retries, errors);
+    let pages = pages(&at.key("errors"), &draft.errors, errors);
+    let sticky = draft.sticky.as_ref().map(|draft| Box::new(sticky(&at.key("sticky"), draft, errors)));
     if errors.0.len() > found_before {
         return None;
     }
@@ -59,9 +68,16 @@ fn pool(at: &At<'_>, name: &str, draft: &PoolDraft, before: &mut Before<'_>, err
         addresses,
         connect_ms,
         keepalive_ms,
+        idle_ms,
         idle_connections,
-        tries: TRIES,
+        slow_start_ms,
+        drain_ms,
+        queue,
+        retries,
+        errors: pages,
+        sticky,
         checked: draft.checked,
+        draining: draft.backends.iter().map(|backend| backend.draining).collect(),
         shared,
     })
 }
@@ -77,7 +93,7 @@ fn balance(at: &At<'_>, draft: &BalanceDraft, errors: &mut Errors) -> (Policy, K
         PolicyName::Failover => Policy::Failover,
     };
     let key = match (draft.policy, &draft.key) {
-        (PolicyName::Hash, Some(key)) => hash_key(&at.key("key"), key, errors),
+        (PolicyName::Hash, Some(key)) => key_of(&at.key("key"), key, errors),
         (PolicyName::Hash, None) => {
             errors.add(&at.key("key"), "`hash` needs something to hash, as in `hash: {header: x-user}`");
             Key::None
@@ -92,40 +108,6 @@ fn balance(at: &At<'_>, draft: &BalanceDraft, errors: &mut Errors) -> (Policy, K
     (policy, key)
 }
 
-fn hash_key(at: &At<'_>, draft: &KeyDraft, errors: &mut Errors) -> Key {
-    let mut token = |key, kind, name: &str| {
-        if name.is_empty() || !name.bytes().all(is_token) {
-            errors.add(&at.key(key), format!("`{name}` is not the name of a {kind}; expected letters, digits and `-`"));
-        }
-    };
-    match draft {
-        KeyDraft::Header(name) => {
-            token("header", "header", name);
-            Key::Header(name.to_ascii_lowercase().into_bytes().into())
-        }
-        KeyDraft::Cookie(name) => {
-            token("cookie", "cookie", name);
-            Key::Cookie(name.as_bytes().into())
-        }
-        KeyDraft::Query(name) => {
-            if name.is_empty() {
-                errors.add(&at.key("query"), "is empty; write the name of a parameter, as in `hash: {query: user}`");
-            }
-            Key::Query(name.as_bytes().into())
-        }
-        KeyDraft::Path(true) => Key::Path,
-        KeyDraft::Path(false) => {
-            errors.add(&at.key("path"), "expected `path: true`; to hash something else, name it instead");
-            Key::None
-        }
-    }
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 fn addresses(at: &At<'_>, drafts: &[BackendDraft], errors: &mut Errors) -> Vec<Address> {
     if drafts.is_empty() {
         errors.add(at, "is empty; write at least one backend, as in `backends: [127.0.0.1:9001]`");
@@ -138,6 +120,7 @@ fn addresses(at: &At<'_>, drafts: &[BackendDraft], errors: &mut Errors) -> Vec<A
     for (index, draft) in drafts.iter().enumerate() {
         let at = at.index(index);
         check_weight(&at.key("weight"), draft.weight, errors);
+        limit(&at.key("max_in_flight"), draft.max_in_flight, errors);
         if let Some(first) = names.insert(draft.name.as_str(), index) {
             let message = format!(
                 "`{}` is backend {} of this pool already; to send it more, raise its `weight`",
@@ -195,23 +178,22 @@ impl<'p> Before<'p> {
             name: backend.name.as_str().into(),
             weight: backend.weight as u32,
             backup: backend.backup,
-            max_in_flight: None,
-            live: self.live(known.get(backend.name.as_str()).copied(), address, draft.checked),
+            max_in_flight: backend.max_in_flight.map(|limit| limit as u32),
+            live: self.live(known.get(backend.name.as_str()).copied(), address, draft.checked, backend.draining),
         });
         compile.collect()
     }
 
     /// A name that moved to another address is another server: it gets an id of its own, so that nobody takes an idle
-    /// connection to the old one for it. What the checker and the operator said of the name stays, because they will
-    /// not say it again.
-    fn live(&mut self, known: Option<Known<'_>>, address: &Address, checked: bool) -> Arc<Live> {
+    /// connection to the old one for it. What the checker said of the name stays, because it will not say it again.
+    fn live(&mut self, known: Option<Known<'_>>, address: &Address, checked: bool, draining: bool) -> Arc<Live> {
         match known {
             Some((live, before)) if before == address => return Arc::clone(live),
             _ => {}
         }
         let live = Live::new(self.next_id);
         self.next_id += 1;
-        live.set_draining(known.is_some_and(|(before, _)| before.draining()));
+        live.set_draining(draining);
         live.set_health(match known {
             _ if !checked => Health::Up,
             Some((before, _)) => before.health(),

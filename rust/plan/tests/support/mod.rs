@@ -1,6 +1,6 @@
 //! Drafts for tests: the smallest complete one, and how to say what a test wants different.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The smallest complete draft: one listener `web`, one route, one pool `products` with one backend.
 pub fn base() -> Value {
@@ -33,9 +33,22 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// The base with a patch, as the bytes that Python would send.
+/// A backend without anything special.
+pub fn backend(name: &str, address: &str) -> Value {
+    let mut backend = base()["pools"]["products"]["backends"][0].clone();
+    merge(&mut backend, &json!({"name": name, "address": address}));
+    backend
+}
+
+/// The base with a patch, as the bytes that Python would send. A pool that only the patch has is made of the base's.
 pub fn draft(patch: &Value) -> Vec<u8> {
     let mut draft = base();
+    let pool = draft["pools"]["products"].clone();
+    let patched = patch["pools"].as_object().into_iter().flat_map(|pools| pools.keys());
+    let pools = draft["pools"].as_object_mut().expect("a mapping");
+    for name in patched {
+        pools.entry(name).or_insert_with(|| pool.clone());
+    }
     merge(&mut draft, patch);
     serde_json::to_vec(&draft).expect("JSON")
 }

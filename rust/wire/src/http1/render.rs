@@ -65,7 +65,7 @@ fn write_forwarded(head: &Head, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends the head of a response for the client: HTTP/1.1, `Connection` only where the version does not say it.
-pub fn render_response(head: &Head, edits: &ResponseEdits, out: &mut Vec<u8>) {
+pub fn render_response(head: &Head, edits: &ResponseEdits<'_>, out: &mut Vec<u8>) {
     out.reserve(head.byte_len().saturating_add(ADDED));
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(head.status()).as_bytes());

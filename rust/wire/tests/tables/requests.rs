@@ -113,6 +113,7 @@ impl Player {
             proto: "http",
             trusted,
             request_id: (!kept).then_some(b"018f0000-0000-7000-8000-000000000000"),
+            route: None,
         };
         let mut rendered = Vec::new();
         render_request(&head, &edits, &mut rendered);

@@ -115,11 +115,8 @@ impl<'a> Player<'a> {
             self.seen.interim.push(head.status());
             return;
         }
-        let edits = ResponseEdits {
-            version: self.client.version(),
-            keep_alive: self.client.keep_alive(),
-            framing: response_framing(head, self.client.version()),
-        };
+        let version = self.client.version();
+        let edits = ResponseEdits::plain(version, self.client.keep_alive(), response_framing(head, version));
         render_response(head, &edits, &mut self.seen.head);
         self.seen.status = head.status();
         self.body = Some((BodyReader::of_response(head.framing()), head.keep_alive()));
