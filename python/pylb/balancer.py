@@ -1,31 +1,32 @@
 """A load balancer inside a trio program; `pylb serve` is one such program.
 
 `running` starts the core, puts the configuration in force and keeps what must run beside it: health checks,
-the feed of facts, the heartbeat that `/readyz` looks at. Traffic never waits for any of it: a program that
-blocks its event loop delays checks and facts, not requests.
+look-ups of names, the feed of facts, the heartbeat that `/readyz` looks at. Traffic never waits for any of
+it: a program that blocks its event loop delays checks and facts, not requests.
 
 Order matters at both ends. Whatever can be wrong at the start is raised before the first task exists, as
 itself and not inside a group of exceptions. At the end the core stops after everything that talks to it.
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from pylb.config import Config, ConfigInvalid, File, Source, from_mapping, verdict, watch
-from pylb.config.publish import Outcome, Published, Publisher, Refused
+from pylb import snapshot
+from pylb.config import Config, ConfigInvalid, Source, verdict, watch
+from pylb.config.outcome import Heard, Outcome, Refused
+from pylb.config.publish import Publisher
+from pylb.config.source import Configuration, as_source
 from pylb.core import Core, Fact, Feed, cores, versions
 from pylb.errors import PylbError
 from pylb.health import desired
-from pylb.health.checker import Checker, Seen
-
-Configuration = Config | Source | Mapping[str, Any] | str | os.PathLike[str]
-"""A path to a file, or a mapping with the keys of one, or either already loaded."""
+from pylb.health.checker import Checker
+from pylb.names import Names
 
 HEARTBEAT = 1.0
 """Seconds between two signs of life; `/readyz` says `stale` after three."""
@@ -47,6 +48,7 @@ async def running(config: Configuration) -> AsyncIterator["LoadBalancer"]:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed.pump, core)
             nursery.start_soon(balancer.checker.run)
+            nursery.start_soon(balancer.names.run)
             nursery.start_soon(_heartbeat, core)
             try:
                 yield balancer
@@ -71,6 +73,7 @@ class LoadBalancer:
         self._feed = feed
         self._publisher = Publisher(core, source, tell=self._heard)
         self.checker = Checker(core, tell=feed.tell)
+        self.names = Names(self._publisher.discovered, tell=feed.tell)
 
     @property
     def config(self) -> Config:
@@ -90,14 +93,30 @@ class LoadBalancer:
         """Reads the configuration again from where it came, and puts it in force or says what is wrong."""
         return await self._publisher.publish()
 
+    async def set_draining(self, pool: str, backend: str, draining: bool) -> None:
+        """Gives a backend no new requests, except of clients that are pinned to it until `drain: {timeout:
+        ...}` is over; or takes that back. Holds over reloads. Raises UnknownBackend."""
+        await self._publisher.override((pool, backend), lambda said: replace(said, draining=draining))
+
+    async def set_weight(self, pool: str, backend: str, weight: int | None) -> None:
+        """Gives a backend another share than the configuration, over reloads; None takes that back. Raises
+        UnknownBackend, or PylbError for a weight that is none."""
+        await self._publisher.override((pool, backend), lambda said: replace(said, weight=weight))
+
     def status(self) -> dict[str, Any]:
-        """A snapshot: listeners, pools, and of each backend its state, why, and the last health check."""
-        found = self._core.status()
-        for pool, entry in found["pools"].items():
-            for backend in entry["backends"]:
-                _add_check(backend, self.checker.seen(pool, backend["name"]))
+        """A snapshot: listeners, pools, and of each backend its state, why, the last health check, and what
+        an operator said of it."""
+        found = snapshot.completed(
+            self._core.status(), self.checker.seen, self._publisher.overrides, self._publisher.hosts
+        )
         origin = str(self.config.file) if self.config.file else None
-        return {**found, "pid": os.getpid(), "version": versions()["pylb"], "config": origin}
+        return {
+            **found,
+            "names_failing": dict(self.names.failing),
+            "pid": os.getpid(),
+            "version": versions()["pylb"],
+            "config": origin,
+        }
 
     def facts(self) -> "trio.MemoryReceiveChannel[Fact]":
         """What happens from now on (for the first who asks: from the start), as `async for fact in
@@ -126,69 +145,15 @@ class LoadBalancer:
                 await trio.sleep(0.02)
         self._feed.tell({"fact": "stopped", "cut": self._core.clients()})
 
-    def _heard(self, outcome: Outcome) -> None:
-        """Health checks follow every plan, and everybody learns of every attempt, after what the core said of
-        it."""
+    def _heard(self, heard: Heard) -> None:
+        """Health checks and names follow every plan, and everybody learns of every attempt, after what the
+        core said of it."""
         self._feed.drain(self._core)
-        if isinstance(outcome, Published):
-            self.checker.reconcile(desired.checks(outcome.config.model, self._core.status()))
-        self._feed.tell(told(outcome))
-
-
-@dataclass(frozen=True)
-class Given:
-    """The source of a configuration that a program made: loading it again gives the same."""
-
-    config: Config
-
-    def load(self) -> Config:
-        return self.config
-
-    def describe(self) -> str:
-        return "the configuration"
-
-
-@dataclass(frozen=True)
-class Data:
-    """A mapping that a program made; paths in it are relative to its working directory."""
-
-    data: Mapping[str, Any]
-
-    def load(self) -> Config:
-        return from_mapping(self.data, directory=Path.cwd())
-
-    def describe(self) -> str:
-        return "the configuration"
-
-
-def as_source(config: Configuration) -> Source:
-    """Where a configuration comes from; raises TypeError for what is none."""
-    if isinstance(config, Config):
-        return Given(config)
-    if isinstance(config, Mapping):
-        return Data(config)
-    if isinstance(config, str | os.PathLike):
-        return File(Path(config), os.environ)
-    if not hasattr(config, "load"):
-        raise TypeError(f"expected a path, a mapping or a configuration, found {type(config).__name__}")
-    return config
-
-
-def told(outcome: Outcome) -> Fact:
-    """An outcome of loading and applying, as a fact."""
-    if isinstance(outcome, Refused):
-        return {
-            "fact": "config_refused",
-            "reason": outcome.reason,
-            "mistakes": list(map(str, outcome.mistakes)),
-        }
-    config = outcome.config
-    return {
-        "fact": "config_applied",
-        "origin": str(config.file or "the configuration"),
-        "generation": outcome.generation,
-        "warnings": list(map(str, config.warnings)),
-    }
+        if not isinstance(heard, Refused):
+            checks = desired.checks(heard.config.model, self._core.status(), self._publisher.hosts)
+            self.checker.reconcile(checks)
+            self.names.reconcile(self._publisher.names)
+        self._feed.tell(heard.fact())
 
 
 async def _load(source: Source) -> Config:
@@ -205,20 +170,3 @@ async def _heartbeat(core: Core) -> None:
     while True:
         core.heartbeat()
         await trio.sleep(HEARTBEAT)
-
-
-def _add_check(backend: dict[str, Any], seen: Seen | None) -> None:
-    """Adds `check` (None without one), and the reason of a state that the checks decided."""
-    backend["check"] = None
-    if seen is None or seen.answer is None:
-        return
-    answer = seen.answer
-    backend["check"] = {
-        "good": answer.good,
-        "why": answer.why,
-        "status": answer.status,
-        "latency": answer.latency,
-        "ago": trio.current_time() - seen.at,
-    }
-    if backend["state"] in ("down", "pending") and not answer.good:
-        backend["why"] = answer.describe()

@@ -8,6 +8,7 @@ names.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
@@ -86,3 +87,13 @@ class ConfigInvalid(PylbError):
 
 class AdminUnreachable(PylbError):
     """No running pylb answers at the admin address, or several may be meant."""
+
+
+class UnknownBackend(PylbError):
+    """A pool, or a backend of one, that is not in force."""
+
+    def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
+        near = get_close_matches(name, known, n=1)
+        shown = ", ".join(sorted(known)[:10]) + (", ..." if len(known) > 10 else "")
+        hint = f"did you mean {near[0]}?" if near else f"there is {shown}"
+        super().__init__(f'there is no {what} called "{name}"; {hint}')

@@ -7,6 +7,8 @@ Facts of the core:
 Facts of the Python layer:
     backend_up, backend_down pool backend why status latency · check_skipped pool backend why ·
     config_applied origin generation warnings · config_refused reason mistakes ·
+    backend_override pool backend draining weight generation · name_changed name added removed generation ·
+    name_failed name why · name_resolved name ·
     stopping clients seconds · stopped cut
 """
 
@@ -60,6 +62,21 @@ def _ejected(fact: Fact) -> str:
     return f"{_backend(fact)} is out for {fact['seconds']:g} s: requests failed in a row, last {fact['why']}"
 
 
+def _override(fact: Fact) -> str:
+    said = ["is drained"] if fact["draining"] else []
+    said += [f"has weight {fact['weight']}"] if fact["weight"] is not None else []
+    return (
+        f"{_backend(fact)} {' and '.join(said)} by an operator"
+        if said
+        else f"{_backend(fact)} is as configured"
+    )
+
+
+def _name_changed(fact: Fact) -> str:
+    parts = [f"{verb} {', '.join(fact[verb])}" for verb in ("added", "removed") if fact[verb]]
+    return f"{fact['name']} has other addresses: {'; '.join(parts)}"
+
+
 def _unknown(fact: Fact) -> str:
     details = " ".join(f"{key}={value}" for key, value in fact.items() if key != "fact")
     return f"{fact['fact']} {details}".rstrip()
@@ -80,6 +97,13 @@ _LINES: dict[str, tuple[int, Callable[[Fact], str]]] = {
         lambda fact: f"{fact['origin']} is in force (generation {fact['generation']})",
     ),
     "config_refused": (logging.ERROR, lambda fact: str(fact["reason"])),
+    "backend_override": (logging.INFO, _override),
+    "name_changed": (logging.INFO, _name_changed),
+    "name_failed": (
+        logging.WARNING,
+        lambda fact: f"{fact['name']} has no address: {fact['why']}; the last ones are kept",
+    ),
+    "name_resolved": (logging.INFO, lambda fact: f"{fact['name']} has addresses again"),
     "stopping": (
         logging.INFO,
         lambda fact: f"stopping: at most {fact['seconds']:g} s for {_many(fact['clients'], 'client')} to end",

@@ -18,7 +18,7 @@ from pylb.admin import address, routes, server
 from pylb.admin.claim import claim
 from pylb.balancer import LoadBalancer, running
 from pylb.config import Config, Demo, Source
-from pylb.config.publish import Outcome
+from pylb.config.outcome import Outcome
 from pylb.config.watch import changes
 from pylb.core import Fact, versions
 from pylb.errors import PylbError

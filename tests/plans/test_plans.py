@@ -26,10 +26,10 @@ def sections(case: Path) -> dict[str, str]:
     return {head.strip(): body for head, _, body in (part.partition("\n") for part in parts)}
 
 
-def resolve(host: str) -> str:
+def resolve(host: str) -> list[str]:
     if host.endswith(".invalid"):
         raise OSError(-2, "Name or service not known")
-    return "192.0.2.1"
+    return ["192.0.2.1"]
 
 
 def flatten(value: object, path: str = "") -> Iterator[str]:

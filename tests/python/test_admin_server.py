@@ -15,7 +15,7 @@ from pylb.admin import client, server
 from pylb.admin.claim import claim
 from pylb.admin.routes import routes
 from pylb.config import ConfigInvalid
-from pylb.config.publish import Outcome, Refused
+from pylb.config.outcome import Outcome, Refused
 from pylb.errors import AdminUnreachable, Mistake, Place, PylbError
 
 pytestmark = pytest.mark.trio

@@ -73,7 +73,7 @@ def test_any_tree_of_known_keys_loads_or_is_refused_with_places(data: dict[str, 
 @given(data=FILES)
 def test_whatever_is_wrong_the_core_looks_at_the_rest(data: dict[str, object]) -> None:
     text = yaml.safe_dump(data)
-    found, _ = verdict.check(lambda: parse(text, file=MAIN, environ={}), resolve=lambda host: "192.0.2.1")
+    found, _ = verdict.check(lambda: parse(text, file=MAIN, environ={}), resolve=lambda host: ["192.0.2.1"])
     assert set(mistakes_of(text)) <= set(found)
     assert not any(NOBODY in str(mistake) for mistake in found), found
 
@@ -195,9 +195,9 @@ def test_a_name_is_resolved_once_however_many_backends_have_it() -> None:
     backends = ", ".join(f"app.test:{port}" for port in range(1, 50))
     asked: list[str] = []
 
-    def resolve(host: str) -> str:
+    def resolve(host: str) -> list[str]:
         asked.append(host)
-        return "2001:db8::1"
+        return ["2001:db8::1", "2001:db8::2"]
 
     draft = json.loads(configuration(f"[{backends}]").draft(resolve=resolve))
     assert asked == ["app.test"]
@@ -210,9 +210,9 @@ def test_ipv4_is_preferred_because_servers_on_localhost_mostly_have_no_other(
     found = [(socket.AF_INET6, ("::1", 0, 0, 0)), (socket.AF_INET, ("127.0.0.1", 0))]
     entries = [(family, socket.SOCK_STREAM, 6, "", address) for family, address in found]
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, type: entries)
-    assert resolve("localhost") == "127.0.0.1"
+    assert resolve("localhost") == ["127.0.0.1", "::1"]
     entries.pop()
-    assert resolve("localhost") == "::1"
+    assert resolve("localhost") == ["::1"]
 
 
 def configuration(backends: str) -> Config:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import trio
 from pylb.config import File, parse
-from pylb.config.publish import Published, Publisher, Refused
+from pylb.config.outcome import Published, Refused
+from pylb.config.publish import Publisher
 from pylb.config.watch import fingerprint
 from pylb.core import BindFailed, PlanInvalid
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pylb.admin.server import Answer, Routes
-from pylb.config.publish import Outcome, Published
+from pylb.config.outcome import Outcome, Published
 from pylb.config.report import plain
 
 Status = Callable[[], Mapping[str, Any]]

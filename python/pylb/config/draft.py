@@ -6,7 +6,7 @@ Times are whole milliseconds, sizes bytes. It is JSON and holds no secret, so it
 
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pylb.config.address import host_port
@@ -20,8 +20,8 @@ STAND_IN = "192.0.2.1"
 SPARE_DESCRIPTORS = 64
 """Kept for listeners, logs, health checks and the admin socket."""
 
-Resolve = Callable[[str], str]
-"""A host name -> the text of one IP address; raises OSError."""
+Resolve = Callable[[str], Sequence[str]]
+"""A host name -> the texts of its IP addresses, at least one; raises OSError."""
 Unresolved = list[tuple[Path, str]]
 """Paths of the backends whose names have no address, each with a message."""
 
@@ -40,12 +40,12 @@ def draft(settings: Settings, resolve: Resolve, max_clients: int) -> tuple[dict[
     return plain, names.unresolved
 
 
-def resolve(host: str) -> str:
-    """One address of a name, IPv4 before IPv6: servers on `localhost` mostly listen on 127.0.0.1 only.
+def resolve(host: str) -> list[str]:
+    """Every address of a name, IPv4 before IPv6: servers on `localhost` mostly listen on 127.0.0.1 only.
     Blocks."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    first = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return str(first[4][0])
+    in_order = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in in_order))
 
 
 def carried_clients(descriptors: int | None = None) -> int:
@@ -62,7 +62,7 @@ class _Names:
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
-        self._known: dict[str, str | OSError] = {}
+        self._known: dict[str, Sequence[str] | OSError] = {}
         self.unresolved: Unresolved = []
 
     def address(self, written: str, path: Path) -> str:
@@ -83,7 +83,7 @@ class _Names:
         if isinstance(found, OSError):
             self.unresolved.append((path, f'"{host}" has no address: {found.strerror or found}'))
             return STAND_IN
-        return found
+        return found[0]
 
 
 def _listener(listener: Listener) -> dict[str, Any]:

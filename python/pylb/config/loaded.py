@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pylb.config import cross
+from pylb.config.desired import Plain
 from pylb.config.draft import Resolve, carried_clients, draft, resolve
 from pylb.config.explain import explain, named
 from pylb.config.model import Settings
@@ -42,21 +43,30 @@ class Config:
         return self.tree.patterns
 
     def draft(self, *, resolve: Resolve = resolve, descriptors: int | None = None) -> bytes:
-        """The JSON for the core. Resolving may block; raises ConfigInvalid for names without an address."""
+        """What the file says, for the core. Resolving may block; raises ConfigInvalid for names without an
+        address."""
         found, unresolved = self.drafted(resolve=resolve, descriptors=descriptors)
         if unresolved:
             raise ConfigInvalid(unresolved, self.files)
-        return found
+        return json.dumps(found).encode()
 
     def drafted(
         self, *, resolve: Resolve = resolve, descriptors: int | None = None
-    ) -> tuple[bytes, list[Mistake]]:
+    ) -> tuple[Plain, list[Mistake]]:
         """The draft, and a mistake for each name without an address: one that nobody has stands in for it."""
         clients = self.model.max_clients or carried_clients(descriptors)
         plain, unresolved = draft(self.model, resolve, clients)
+        return plain, self.nameless(unresolved)
+
+    def nameless(self, unresolved: Sequence[tuple[Path, str]]) -> list[Mistake]:
+        """Names without an address, as mistakes."""
         hint = "correct the name, or write an IP address"
-        mistakes = [Mistake(self.locate(path), path, text, hint) for path, text in unresolved]
-        return json.dumps(plain).encode(), mistakes
+        return [Mistake(self.locate(path), path, text, hint) for path, text in unresolved]
+
+    @property
+    def keys(self) -> dict[str, tuple[bytes, ...]]:
+        """The keys of sticky cookies, of each pool that names its own."""
+        return {}
 
     def locate(self, path: Path) -> Place:
         """Where a path of the file or the draft is written."""

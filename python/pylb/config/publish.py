@@ -4,24 +4,33 @@ The one door for HUP, `pylb reload`, `--watch` and embedding: load, draft, apply
 refuses without changing anything. Whatever is wrong comes back as an outcome, because a bad file must never
 end a running load balancer. One publication at a time; a second one waits, and then reads the file as it is
 by then.
+
+What operators and the resolver say goes through the same door. It changes the world and not the file, so the
+file's last draft is taken again, without reading or looking up anything: draining a backend works while the
+file is broken and while names cannot be resolved.
 """
 
-from collections.abc import AsyncIterator, Callable
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 
+from pylb.affinity import KeyRing
 from pylb.config import verdict
+from pylb.config.desired import Key, Override, Plain, World, desired, hosts, names, origin, uses_ring
 from pylb.config.draft import Resolve, resolve
 from pylb.config.loaded import Config
+from pylb.config.outcome import Adjusted, Heard, Outcome, Published, Refused
 from pylb.config.read import glob_files
 from pylb.config.source import Source
 from pylb.config.watch import Seen, fingerprint
 from pylb.core import BindFailed, PlanInvalid
-from pylb.errors import ConfigInvalid, Mistake
+from pylb.errors import ConfigInvalid, Mistake, PylbError, UnknownBackend
 from pylb.errors import Path as KeyPath
 
 RESTART_ONLY: tuple[KeyPath, ...] = (("workers",), ("state_dir",), ("admin", "bind"))
@@ -34,34 +43,7 @@ class Engine(Protocol):
     def apply(self, draft: bytes, /) -> int: ...
 
 
-@dataclass(frozen=True)
-class Published:
-    """In force."""
-
-    generation: int
-    config: Config
-
-    def describe(self) -> str:
-        origin = self.config.file or "configuration"
-        return f"{origin} is in force (generation {self.generation})"
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Nothing was changed, because of every one of `mistakes`."""
-
-    mistakes: tuple[Mistake, ...]
-    reason: str
-    """One line."""
-    exit_code: int
-    """What a process leaves with that cannot start for it: 3 for a wrong configuration, else 1."""
-
-    def describe(self) -> str:
-        return "\n".join([self.reason, *map(str, self.mistakes)])
-
-
-Outcome = Published | Refused
-Told = TypeVar("Told", Published, Refused)
+Told = TypeVar("Told", Published, Adjusted, Refused)
 
 
 class Publisher:
@@ -73,12 +55,16 @@ class Publisher:
         source: Source,
         *,
         resolve: Resolve = resolve,
-        tell: Callable[[Outcome], None] = lambda outcome: None,
+        ring: KeyRing | None = None,
+        tell: Callable[[Heard], None] = lambda outcome: None,
     ) -> None:
         self._core = core
         self._source = source
         self._resolve = resolve
+        self._ring = ring or KeyRing(os.environ)
         self._tell = tell
+        self._plain: Plain = {"pools": {}}
+        self._world = World()
         self._turn = trio.Lock()
         self._attempted: tuple[Path, ...] = ()
         self._loaded: Seen = {}
@@ -104,6 +90,70 @@ class Publisher:
         """Puts a configuration in force that did not come from the source."""
         async with self._attempt():
             return await self._put(config)
+
+    async def override(self, key: Key, change: Callable[[Override], Override]) -> Override:
+        """Changes what an operator says of a backend, and returns it once it is in force. It holds over
+        reloads, until it is taken back. Raises UnknownBackend, or PylbError for what the core refuses."""
+        async with self._turn:
+            self._look_up(key)
+            said = change(self.overrides.get(key, Override()))
+            rest = {each: other for each, other in self.overrides.items() if each != key}
+            overrides = rest if said == Override() else {**rest, key: said}
+            fact = {
+                "fact": "backend_override",
+                **_named(key),
+                "draining": said.draining,
+                "weight": said.weight,
+            }
+            try:
+                await self._adjust(replace(self._world, overrides=overrides), fact)
+            except PlanInvalid as error:
+                raise PylbError("; ".join(message for _, message in error.errors)) from None
+            return said
+
+    async def discovered(self, host: str, addresses: Sequence[str]) -> None:
+        """Puts in force what a name stands for now. What is the same set, or of no name here, changes
+        nothing."""
+        async with self._turn:
+            known = self._world.found.get(host)
+            if known is None or set(known) == set(addresses):
+                return
+            fact = {
+                "fact": "name_changed",
+                "name": host,
+                "added": [each for each in addresses if each not in known],
+                "removed": [each for each in known if each not in addresses],
+            }
+            await self._adjust(replace(self._world, found={**self._world.found, host: addresses}), fact)
+
+    async def _adjust(self, world: World, fact: dict[str, Any]) -> None:
+        assert self.config is not None, "there is a world only once there is a configuration"
+        generation = await self._apply(self._plain, world)
+        self._answer(Adjusted(generation, self.config, fact))
+
+    @property
+    def overrides(self) -> Mapping[Key, Override]:
+        """What operators said, also of backends that are not there at the moment."""
+        return self._world.overrides
+
+    @property
+    def names(self) -> dict[str, float]:
+        """The names in force that are looked up again and again: seconds between two look-ups."""
+        return names(self._plain)
+
+    @property
+    def hosts(self) -> dict[Key, str]:
+        """Which backends stand behind a name, and the name as written."""
+        return hosts(self._plain, self._world.found)
+
+    def _look_up(self, key: Key) -> None:
+        pool, backend = key
+        pools = desired(self._plain, self._world)["pools"]
+        if pool not in pools:
+            raise UnknownBackend("pool", pool, list(pools))
+        known = [entry["name"] for entry in pools[pool]["backends"]]
+        if backend not in known:
+            raise UnknownBackend(f"backend in {pool}", backend, known)
 
     def watched(self) -> list[Path]:
         """The files in force, those of the last refused attempt, and what the patterns of `include` match
@@ -132,16 +182,34 @@ class Publisher:
         if self.config is not None and (fixed := _needs_restart(self.config, config)):
             return self._refuse(fixed)
         try:
-            draft = await trio.to_thread.run_sync(lambda: verdict.draft(config, resolve=self._resolve))
-            generation = await trio.to_thread.run_sync(self._core.apply, draft)
+            plain, world, warnings = await trio.to_thread.run_sync(self._prepared, config)
+            generation = await self._apply(plain, world)
         except ConfigInvalid as error:
             return self._refuse(tuple(error.errors))
         except PlanInvalid as error:
-            return self._refuse(tuple(config.explain(error.errors)))
+            paths = [(origin(plain, world.found, path), message) for path, message in error.errors]
+            return self._refuse(tuple(config.explain(paths)))
         except BindFailed as error:
             return self._answer(Refused((), _cannot_open(config, error), 1))
+        except PylbError as error:
+            return self._answer(Refused((), str(error), error.exit_code))
         self.config = config
-        return self._answer(Published(generation, config))
+        return self._answer(Published(generation, config, warnings))
+
+    def _prepared(self, config: Config) -> tuple[Plain, World, tuple[str, ...]]:
+        """The file's draft, the world that goes with it, and warnings. Blocks."""
+        plain, found = verdict.drafted(config, resolve=self._resolve, known=self._world.found)
+        world = replace(self._world, found=found, keys=config.keys)
+        if not uses_ring(plain, config.keys):
+            return plain, world, ()
+        kept = self._ring.kept(config.model.state_dir)
+        return plain, replace(world, ring=kept.keys), (kept.warning,) if kept.warning else ()
+
+    async def _apply(self, plain: Plain, world: World) -> int:
+        draft = await trio.to_thread.run_sync(lambda: json.dumps(desired(plain, world)).encode())
+        generation = await trio.to_thread.run_sync(self._core.apply, draft)
+        self._plain, self._world = plain, world
+        return generation
 
     def _refuse(self, mistakes: tuple[Mistake, ...]) -> Refused:
         many = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
@@ -165,6 +233,10 @@ def _cannot_open(config: Config, error: BindFailed) -> str:
     else:
         path, line = ("metrics", "bind"), f"metrics: cannot listen on {error.bind}: {reason}"
     return config.located(path, line)
+
+
+def _named(key: Key) -> dict[str, str]:
+    return {"pool": key[0], "backend": key[1]}
 
 
 def _needs_restart(old: Config, new: Config) -> tuple[Mistake, ...]:

@@ -1,12 +1,13 @@
 """Where a configuration comes from, remembered so that it can be loaded again: a file, the command line, the
-demo."""
+demo, a program."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Protocol
+from typing import Any, Protocol
 
-from pylb.config.loaded import Config, load, validate
+from pylb.config.loaded import Config, from_mapping, load, validate
 from pylb.config.tree import Tree
 from pylb.errors import Path, Place
 
@@ -30,6 +31,10 @@ class Source(Protocol):
     def describe(self) -> str:
         """What it is called in messages."""
         ...
+
+
+Configuration = Config | Source | Mapping[str, Any] | str | os.PathLike[str]
+"""A path to a file, or a mapping with the keys of one, or either already loaded."""
 
 
 @dataclass(frozen=True)
@@ -91,3 +96,42 @@ def from_flags(
 def demo(addresses: Sequence[str]) -> Config:
     """Round robin, so that `curl` in a loop shows every origin in turn."""
     return from_flags([DEMO_BIND], addresses, "round_robin")
+
+
+@dataclass(frozen=True)
+class Given:
+    """The source of a configuration that a program made: loading it again gives the same."""
+
+    config: Config
+
+    def load(self) -> Config:
+        return self.config
+
+    def describe(self) -> str:
+        return "the configuration"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A mapping that a program made; paths in it are relative to its working directory."""
+
+    data: Mapping[str, Any]
+
+    def load(self) -> Config:
+        return from_mapping(self.data, directory=FilePath.cwd())
+
+    def describe(self) -> str:
+        return "the configuration"
+
+
+def as_source(config: Configuration) -> Source:
+    """Where a configuration comes from; raises TypeError for what is none."""
+    if isinstance(config, Config):
+        return Given(config)
+    if isinstance(config, Mapping):
+        return Data(config)
+    if isinstance(config, str | os.PathLike):
+        return File(FilePath(config), os.environ)
+    if not hasattr(config, "load"):
+        raise TypeError(f"expected a path, a mapping or a configuration, found {type(config).__name__}")
+    return config

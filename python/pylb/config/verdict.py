@@ -7,21 +7,35 @@ compiled without what is wrong in it (repair.py). The core thinks of nothing in 
 write, so what it finds there is a mistake of the file, too.
 """
 
+import json
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 
-from pylb.config.draft import Resolve, resolve
+from pylb.config.address import host_port
+from pylb.config.desired import Found, Plain, World, desired, names, origin
+from pylb.config.draft import STAND_IN, Resolve, Unresolved, resolve
 from pylb.config.loaded import Config, in_order
 from pylb.core import Core, PlanInvalid
 from pylb.errors import ConfigInvalid, Mistake
 
+_NOTHING: Found = MappingProxyType({})
+
 
 def draft(config: Config, *, resolve: Resolve = resolve) -> bytes:
-    """The draft for the core, which has not seen it yet. Raises ConfigInvalid for names without an address,
-    and then with all that the core refuses."""
-    found, unresolved = config.drafted(resolve=resolve)
-    if unresolved:
-        raise ConfigInvalid(in_order([*unresolved, *_refused(config, found)], config.files), config.files)
-    return found
+    """A draft to compile and throw away, as one of a pylb that has just started. Blocks; raises
+    ConfigInvalid."""
+    return _encoded(config, *drafted(config, resolve=resolve))
+
+
+def drafted(config: Config, *, resolve: Resolve = resolve, known: Found = _NOTHING) -> tuple[Plain, Found]:
+    """The file's draft, which the core has not seen yet, and the addresses of every name in it that has many;
+    what is `known` of them is not asked again. Raises ConfigInvalid for names without an address, and then
+    with all that the core refuses."""
+    plain, found, nameless = _looked_up(config, resolve, known)
+    if nameless:
+        refused = _refused(config, plain, found)
+        raise ConfigInvalid(in_order([*nameless, *refused], config.files), config.files)
+    return plain, found
 
 
 def completed(error: ConfigInvalid, *, resolve: Resolve = resolve) -> ConfigInvalid:
@@ -44,13 +58,41 @@ def check(
 
 
 def _mistakes(config: Config, resolve: Resolve) -> list[Mistake]:
-    found, unresolved = config.drafted(resolve=resolve)
-    return in_order([*unresolved, *_refused(config, found)], config.files)
+    plain, found, nameless = _looked_up(config, resolve, _NOTHING)
+    return in_order([*nameless, *_refused(config, plain, found)], config.files)
 
 
-def _refused(config: Config, found: bytes) -> list[Mistake]:
+def _looked_up(config: Config, resolve: Resolve, known: Found) -> tuple[Plain, Found, list[Mistake]]:
+    """The file's draft with the addresses of its names; a stand-in for those that have none, and a mistake
+    wherever one is written."""
+    plain, mistakes = config.drafted(resolve=resolve)
+    found: dict[str, Sequence[str]] = {}
+    reasons: dict[str, str] = {}
+    for host in names(plain):
+        try:
+            found[host] = known[host] if host in known else resolve(host)
+        except OSError as error:
+            found[host] = [STAND_IN]
+            reasons[host] = f'"{host}" has no address: {error.strerror or error}'
+    return plain, found, [*mistakes, *config.nameless(_places(plain, reasons))]
+
+
+def _places(plain: Plain, reasons: dict[str, str]) -> Unresolved:
+    return [
+        (("pools", name, "backends", at, "dns"), reasons[host])
+        for name, pool in plain["pools"].items()
+        for at, entry in enumerate(pool["backends"])
+        if "dns" in entry and (host := host_port(entry["dns"])[0]) in reasons
+    ]
+
+
+def _refused(config: Config, plain: Plain, found: Found) -> list[Mistake]:
     try:
-        Core.check(found)
+        Core.check(_encoded(config, plain, found))
     except PlanInvalid as error:
-        return config.explain(error.errors)
+        return config.explain([(origin(plain, found, path), message) for path, message in error.errors])
     return []
+
+
+def _encoded(config: Config, plain: Plain, found: Found) -> bytes:
+    return json.dumps(desired(plain, World(found, keys=config.keys))).encode()

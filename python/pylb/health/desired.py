@@ -10,11 +10,14 @@ from pylb.health.checker import Check, Key
 from pylb.health.probe import Question, Request
 
 
-def checks(settings: Settings, status: Mapping[str, Any]) -> dict[Key, Check]:
+def checks(settings: Settings, status: Mapping[str, Any], hosts: Mapping[Key, str]) -> dict[Key, Check]:
     """One check per backend of every pool that has `health`. Addresses come from the core's status, so that
-    a name is not resolved twice and the checked address is the one that gets the requests."""
+    a name is not resolved twice and the checked address is the one that gets the requests. `hosts` are the
+    names behind members that were looked up."""
     return {
-        (name, backend["name"]): check(pool.health, backend["name"], backend["address"])
+        (name, backend["name"]): check(
+            pool.health, hosts.get((name, backend["name"]), backend["name"]), backend["address"]
+        )
         for name, pool in settings.pools.items()
         if pool.health is not None
         for backend in status["pools"][name]["backends"]

@@ -1,0 +1,50 @@
+"""The status of a running pylb: what the core reports, with what the Python layer knows beside it.
+
+Each backend gets `check` (the last answer of an active check), `override` (what an operator said of it, None
+for nothing) and `dns` (the name that it was found behind, None for one that is written as an address).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import trio
+
+from pylb.config.desired import Key, Override
+from pylb.health.checker import Seen
+
+
+def completed(
+    status: dict[str, Any],
+    seen: Callable[[str, str], Seen | None],
+    overrides: Mapping[Key, Override],
+    hosts: Mapping[Key, str],
+) -> dict[str, Any]:
+    """The core's status, changed in place."""
+    for pool, entry in status["pools"].items():
+        for backend in entry["backends"]:
+            key = (pool, backend["name"])
+            _add_check(backend, seen(*key))
+            backend["override"] = _override(overrides.get(key))
+            backend["dns"] = hosts.get(key)
+    return status
+
+
+def _override(said: Override | None) -> dict[str, Any] | None:
+    return None if said is None else {"draining": said.draining, "weight": said.weight}
+
+
+def _add_check(backend: dict[str, Any], seen: Seen | None) -> None:
+    """Adds `check` (None without one), and the reason of a state that the checks decided."""
+    backend["check"] = None
+    if seen is None or seen.answer is None:
+        return
+    answer = seen.answer
+    backend["check"] = {
+        "good": answer.good,
+        "why": answer.why,
+        "status": answer.status,
+        "latency": answer.latency,
+        "ago": trio.current_time() - seen.at,
+    }
+    if backend["state"] in ("down", "pending") and not answer.good:
+        backend["why"] = answer.describe()
