@@ -4,6 +4,10 @@
 //! around the old `Live`s, so counters, averages and health are never lost. 128 bytes, because x86 prefetches cache
 //! lines in pairs: two backends must not share a pair, or workers that talk to different backends slow each other down.
 //!
+//! Two words are moments that somebody else chose: the end of a drain, after which the backend is cut, and the start of
+//! a ramp (`slow_start.rs`). A backend that a plan brings before it is in force has neither yet; then they read
+//! [`LATER`], and are set when it is.
+//!
 //! Only `in_flight` is ordered strictly. Whoever frees a place lowers it before looking for a waiter, and a waiter
 //! announces itself before trying once more; without that order wake-ups get lost. The other words publish nothing but
 //! themselves, so relaxed loads are enough: a pick that races with a change is a pick from just before it.
@@ -51,11 +55,15 @@ pub struct Live {
     failures: AtomicU32,
     ejections: AtomicU32,
     ejected_until: AtomicU64,
+    drain_until: AtomicU64,
+    warming_since: AtomicU64,
     average: Average,
 }
 
 const HEALTH: u32 = 0b011;
 const DRAINING: u32 = 0b100;
+/// A moment that is not known yet.
+const LATER: u64 = u64::MAX;
 
 impl Live {
     /// A backend without history: up, idle, never failed. `id` is the caller's; nothing here reads it.
@@ -67,6 +75,8 @@ impl Live {
             failures: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
+            drain_until: AtomicU64::new(0),
+            warming_since: AtomicU64::new(0),
             average: Average::default(),
         }
     }
@@ -86,25 +96,71 @@ impl Live {
         decode(self.state.load(Relaxed))
     }
 
-    /// Says whether that changed anything.
-    pub fn set_health(&self, health: Health) -> bool {
+    /// Says whether that changed anything. Whoever comes back from [`Health::Down`] warms up from `now` on.
+    pub fn set_health(&self, health: Health, now: Tick) -> bool {
+        let is_new = self.warming_since.load(Relaxed) == LATER;
+        if health == Health::Up && (is_new || self.health() == Health::Down) {
+            self.warm(now);
+        }
         let with = |state| (state & !HEALTH) | encode(health);
         let before = self.state.fetch_update(Relaxed, Relaxed, |state| Some(with(state)));
         before.is_ok_and(|state| state & HEALTH != encode(health))
     }
 
-    /// Gets no new requests, but finishes those it has.
+    /// Gets no new requests but those of clients that belong here, until the drain ends.
     pub fn draining(&self) -> bool {
         self.state.load(Relaxed) & DRAINING != 0
     }
 
-    /// Starts or ends a drain; the next pick sees it.
-    pub fn set_draining(&self, draining: bool) {
-        if draining {
-            self.state.fetch_or(DRAINING, Relaxed);
-        } else {
-            self.state.fetch_and(!DRAINING, Relaxed);
-        }
+    /// Starts a drain that ends at `until`, or moves its end; the next pick sees it.
+    pub fn drain(&self, until: Tick) {
+        self.drain_until.store(until.0.max(1), Relaxed);
+        self.state.fetch_or(DRAINING, Relaxed);
+    }
+
+    /// Starts a drain whose end is still to be said.
+    pub fn drain_later(&self) {
+        self.drain(Tick(LATER));
+    }
+
+    /// Ends a drain; the next pick sees it.
+    pub fn undrain(&self) {
+        self.state.fetch_and(!DRAINING, Relaxed);
+        self.drain_until.store(0, Relaxed);
+    }
+
+    /// The end of the drain, which may be past: from then on what is still open may be cut. `None` if it does not
+    /// drain, or its end is still to be said.
+    pub fn drain_until(&self) -> Option<Tick> {
+        moment(&self.drain_until).filter(|until| until.0 != LATER)
+    }
+
+    /// A drain began, and has not ended at `now`: clients that belong here still may come.
+    pub(crate) fn honours(&self, now: Tick) -> bool {
+        self.drain_until.load(Relaxed) > now.0
+    }
+
+    /// Starts the ramp of slow start at `now`, or later if it was to start later.
+    pub fn warm(&self, now: Tick) {
+        let next = |since: u64| Some(if since == LATER { now.0.max(1) } else { since.max(now.0).max(1) });
+        // The closure always answers, so the update cannot fail.
+        let _ = self.warming_since.fetch_update(Relaxed, Relaxed, next);
+    }
+
+    /// A newcomer: the ramp starts when it is first said to be up, not before.
+    pub fn warm_later(&self) {
+        self.warming_since.store(LATER, Relaxed);
+    }
+
+    /// The start of the last ramp, which may lie ahead: an ejected backend warms up from its return on. `None` for a
+    /// backend that never had reason to warm up, or whose ramp is still to start.
+    pub fn warming_since(&self) -> Option<Tick> {
+        moment(&self.warming_since).filter(|since| since.0 != LATER)
+    }
+
+    /// The same for the pick: 0 is never, and what is still to start lies ahead of any moment.
+    pub(crate) fn ramp_start(&self) -> u64 {
+        self.warming_since.load(Relaxed)
     }
 
     /// Peak moving average of response times in microseconds, as of the last answer; 0 before the first.
@@ -120,7 +176,7 @@ impl Live {
     /// The end of the last ejection, which may be past: it lasts while this lies ahead of now. `None` once a request
     /// has succeeded after it.
     pub fn ejected_until(&self) -> Option<Tick> {
-        Some(Tick(self.ejected_until.load(Relaxed))).filter(|until| until.0 != 0)
+        moment(&self.ejected_until)
     }
 
     /// Whether an ejection lasts at `now`.
@@ -177,9 +233,16 @@ impl Live {
         self.ejections.fetch_add(1, Relaxed).saturating_add(1)
     }
 
+    /// Puts it out until then; it warms up when it is back.
     pub(crate) fn eject(&self, until: Tick) {
+        self.warm(until);
         self.ejected_until.store(until.0.max(1), Relaxed);
     }
+}
+
+/// A word in which 0 is no moment.
+fn moment(word: &AtomicU64) -> Option<Tick> {
+    Some(Tick(word.load(Relaxed))).filter(|moment| moment.0 != 0)
 }
 
 fn encode(health: Health) -> u32 {

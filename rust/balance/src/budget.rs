@@ -1,7 +1,7 @@
 //! May the pool afford one more retry?
 //!
 //! Retries help when one backend fails and hurt when all do: three tries each would triple the load on a pool that is
-//! already on its knees. So a pool may retry at most 20 % of its requests of the last 10 seconds, plus 10 a second so
+//! already on its knees. So a pool may retry at most a part of its requests of the last 10 seconds, a fifth unless configured, plus 10 a second so
 //! that quiet pools can retry at all (Finagle's `RetryBudget`). The 10 a second may be spent at once: a backend that
 //! dies takes all its requests with it in one moment.
 //!
@@ -19,34 +19,44 @@ use crossbeam_utils::CachePadded;
 
 use crate::Tick;
 
-/// Retries of one pool, over all workers.
+/// What a pool may spend on retries: what all its plans have spent, and the percentage of this one.
+#[derive(Copy, Clone, Debug)]
+pub struct Budget<'p> {
+    spent: &'p Spent,
+    percent: u64,
+}
+
+/// Requests and retries of one pool, over all workers and plans.
 #[derive(Debug, Default)]
-pub struct Budget {
+pub(crate) struct Spent {
     requests: CachePadded<Window>,
     retries: CachePadded<Window>,
 }
 
-/// Share of the requests that may be retried, as a divisor: 20 %.
-const ONE_IN: u64 = 5;
 /// Retries per second that are always allowed.
 const PER_SECOND: u64 = 10;
 const SECONDS: u64 = 10;
 
-impl Budget {
+impl<'p> Budget<'p> {
+    /// Of the requests in `spent`, `percent` may be retried.
+    pub(crate) fn new(spent: &'p Spent, percent: u32) -> Self {
+        Budget { spent, percent: percent.into() }
+    }
+
     /// A request came in. Retries of it do not count again.
-    pub fn request(&self, now: Tick) {
-        self.requests.add(second(now));
+    pub fn request(self, now: Tick) {
+        self.spent.requests.add(second(now));
     }
 
     /// Asks for one retry; true when it is granted, and then it counts.
-    pub fn withdraw(&self, now: Tick) -> bool {
+    pub fn withdraw(self, now: Tick) -> bool {
         let second = second(now);
-        let allowed = self.requests.sum(second) / ONE_IN + PER_SECOND * SECONDS;
-        self.retries.add(second);
-        if self.retries.sum(second) <= allowed {
+        let allowed = self.spent.requests.sum(second) * self.percent / 100 + PER_SECOND * SECONDS;
+        self.spent.retries.add(second);
+        if self.spent.retries.sum(second) <= allowed {
             return true;
         }
-        self.retries.take_back(second);
+        self.spent.retries.take_back(second);
         false
     }
 }

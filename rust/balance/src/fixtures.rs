@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Backend, Chosen, Live, Passive, Policy, Pool, Shared, Tick};
+use crate::{Backend, Chosen, Live, Passive, Policy, Pool, Shared, Tick, Tuning};
 
 pub(crate) const NOW: Tick = Tick(1_000_000);
 
 pub(crate) const PASSIVE: Passive = Passive { failures: 5, eject: Duration::from_secs(10), max_ejected_percent: 50 };
+
+pub(crate) const TUNING: Tuning = Tuning { passive: Some(PASSIVE), slow_start: Duration::ZERO, retry_percent: 20 };
 
 pub(crate) const ALL: [Policy; 7] = [
     Policy::RoundRobin,
@@ -42,12 +44,12 @@ pub(crate) fn pool(policy: Policy, weights: &[u32]) -> Pool {
 }
 
 pub(crate) fn around(policy: Policy, backends: Vec<Backend>) -> Pool {
-    Pool::new(policy, backends, Arc::default(), Some(PASSIVE))
+    Pool::new(policy, backends, Arc::default(), TUNING)
 }
 
 /// The same pool after a reload: live words and shared state are kept.
 pub(crate) fn reloaded(policy: Policy, backends: &[Backend], shared: &Arc<Shared>) -> Pool {
-    Pool::new(policy, backends.to_vec(), shared.clone(), Some(PASSIVE))
+    Pool::new(policy, backends.to_vec(), shared.clone(), TUNING)
 }
 
 /// One pick that keeps its place.

@@ -8,10 +8,13 @@
 //!
 //! * **What is configured** never changes: [`Pool`] and [`Backend`], with tables built once per plan.
 //! * **What is true right now** is atomics: [`Live`] per backend, [`Shared`] per pool. Both survive plans, both are
-//!   shared by all workers, and nothing here takes a lock, so a pick costs tens of nanoseconds and round robin is exact
-//!   over all workers.
+//!   shared by all workers, and a pick takes no lock: it costs tens of nanoseconds, and round robin is exact over all
+//!   workers.
 //!
-//! Health, drain and ejection therefore rebuild nothing. A policy proposes a backend; if that one may not be used, the
+//! Around the pick stand a few leaves that know nothing of each other: who belongs where ([`sticky`]), who waits
+//! ([`queue`]), who sends too much ([`rate`]), what retries may cost ([`Budget`]).
+//!
+//! Health, drain, ejection and slow start therefore rebuild nothing. A policy proposes a backend; if that one may not be used, the
 //! policy proposes the next. Read `pool.rs` first, then `tier.rs` (who may be used), then any file of `policy/`.
 #![forbid(unsafe_code)]
 
@@ -22,16 +25,21 @@ mod backend;
 mod budget;
 #[cfg(test)]
 mod fixtures;
+mod keys;
 mod outlier;
 mod policy;
 mod pool;
+pub mod queue;
+pub mod rate;
+mod slow_start;
+pub mod sticky;
 mod tier;
 
 pub use backend::{Backend, Health, Live};
 pub use budget::Budget;
 pub use outlier::{Ejection, LONGEST_EJECTION, Passive};
 pub use policy::Policy;
-pub use pool::{Chosen, Pool, Shared};
+pub use pool::{Chosen, Held, Pool, Shared, Tuning};
 
 /// A moment: microseconds since the engine started. It never goes back for one caller; two workers may differ a little.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

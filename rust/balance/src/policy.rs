@@ -14,6 +14,7 @@ mod round_robin;
 mod two_choices;
 
 pub(crate) use hash::Hashing;
+pub(crate) use random::mix;
 pub(crate) use round_robin::schedule;
 
 use std::sync::atomic::AtomicU64;
@@ -49,7 +50,7 @@ pub(crate) struct Ask<'a> {
 
 impl Policy {
     #[rustfmt::skip] // one line each, in one column
-    pub(crate) fn pick(self, view: &mut View, ask: Ask) -> Option<u32> {
+    pub(crate) fn pick(self, view: &mut View, ask: &Ask) -> Option<u32> {
         let mut dice = Dice::new(ask.dice);
         match self {
             Policy::RoundRobin       => round_robin::pick(view, ask.cursor, &mut dice),
@@ -60,6 +61,11 @@ impl Policy {
             Policy::Random           => random::pick(view, &mut dice),
             Policy::Failover         => failover::pick(view),
         }
+    }
+
+    /// What settles who of those that warm up takes a request: the key, if keys have a home.
+    pub(crate) fn seed(self, ask: &Ask) -> u64 {
+        if self == Policy::Hash { ask.key } else { ask.dice }
     }
 
     /// Whether it needs the table of turns.

@@ -8,10 +8,16 @@
 //! * *Panic*: ejections that leave fewer than 30 % of what could otherwise be used are ignored. So many backends do not
 //!   break one by one; something they share is broken, and the few left would be crushed.
 //!
-//! Both need a walk over the tier. It happens only when a policy lands on such a backend, once per pick: a backend that
+//! A backend that warms up (`slow_start.rs`) may let a request go. That is no reason to be passed over for good: a tier
+//! in which nobody else was free is offered the request once more.
+//!
+//! Pending and panic need a walk over the tier. It happens only when a policy lands on such a backend, once per pick: a backend that
 //! is up and not ejected is usable whatever the others do.
 
+use std::time::Duration;
+
 use crate::policy::{Hashing, schedule};
+use crate::slow_start::{Mood, SlowStart, WHOLE};
 use crate::{Backend, Health, Live, Policy, Tick};
 
 /// The backends of one tier with the tables that its policy needs.
@@ -80,14 +86,39 @@ pub(crate) struct View<'a> {
     backends: &'a [Backend],
     tried: &'a [u32],
     now: Tick,
+    slow_start: SlowStart,
+    mood: Mood,
     optimistic: Option<bool>,
     panic: Option<bool>,
     full: bool,
+    let_go: bool,
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(tier: &'a Tier, backends: &'a [Backend], tried: &'a [u32], now: Tick) -> Self {
-        View { tier, backends, tried, now, optimistic: None, panic: None, full: false }
+    /// Nobody was tried, and nobody warms up.
+    pub(crate) fn new(tier: &'a Tier, backends: &'a [Backend], now: Tick) -> Self {
+        View {
+            tier,
+            backends,
+            tried: &[],
+            now,
+            slow_start: SlowStart::new(Duration::ZERO),
+            mood: Mood::new(0),
+            optimistic: None,
+            panic: None,
+            full: false,
+            let_go: false,
+        }
+    }
+
+    /// Passes these over.
+    pub(crate) fn without(self, tried: &'a [u32]) -> Self {
+        View { tried, ..self }
+    }
+
+    /// Backends that warm up take their part only; `seed` says who takes this one.
+    pub(crate) fn warming(self, slow_start: SlowStart, seed: u64) -> Self {
+        View { slow_start, mood: Mood::new(seed), ..self }
     }
 
     pub(crate) fn tier(&self) -> &'a Tier {
@@ -107,8 +138,13 @@ impl<'a> View<'a> {
         self.full
     }
 
-    /// The backend may be used and has room.
+    /// The backend may be used, has room, and takes this request.
     pub(crate) fn is_free(&mut self, slot: u32) -> bool {
+        self.has_room(slot) && (self.slow_start.is_off() || self.accepts(slot))
+    }
+
+    /// The backend may be used and has room.
+    pub(crate) fn has_room(&mut self, slot: u32) -> bool {
         if !self.is_eligible(slot) {
             return false;
         }
@@ -126,11 +162,44 @@ impl<'a> View<'a> {
         taken
     }
 
+    /// The weight that loads are compared by, in units of its own.
+    pub(crate) fn weight(&self, slot: u32) -> u64 {
+        let backend = self.backend(slot);
+        let part = if self.slow_start.is_off() { WHOLE } else { self.slow_start.share(&backend.live, self.now) };
+        u64::from(backend.weight) * u64::from(part)
+    }
+
+    /// When nobody took the request: whether somebody who has room let it go. From now on the warmest of them accepts.
+    pub(crate) fn offer_again(&mut self) -> bool {
+        if !self.let_go {
+            return false;
+        }
+        let mut warmest = None;
+        for &slot in self.tier.members() {
+            if self.has_room(slot) {
+                warmest = warmest.max(Some(self.slow_start.share(&self.backend(slot).live, self.now)));
+            }
+        }
+        self.mood = self.mood.eager(warmest.unwrap_or(WHOLE));
+        warmest.is_some()
+    }
+
+    /// An ejection lasts and is not ignored.
+    pub(crate) fn is_out(&mut self, slot: u32) -> bool {
+        self.backend(slot).live.ejected(self.now) && !self.is_panic()
+    }
+
     fn is_eligible(&mut self, slot: u32) -> bool {
         let live = &self.backend(slot).live;
-        self.tier.may_use(live, || self.is_optimistic())
-            && !self.tried.contains(&slot)
-            && (!live.ejected(self.now) || self.is_panic())
+        self.tier.may_use(live, || self.is_optimistic()) && !self.tried.contains(&slot) && !self.is_out(slot)
+    }
+
+    #[cold]
+    fn accepts(&mut self, slot: u32) -> bool {
+        let share = self.slow_start.share(&self.backend(slot).live, self.now);
+        let accepts = share == WHOLE || self.mood.accepts(slot, share);
+        self.let_go |= !accepts;
+        accepts
     }
 
     #[cold]

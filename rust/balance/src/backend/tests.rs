@@ -20,13 +20,13 @@ fn a_new_backend_is_up_idle_and_without_history() {
 #[test]
 fn health_says_whether_it_changed_and_leaves_the_drain_alone() {
     let live = Live::new(0);
-    live.set_draining(true);
-    assert!(live.set_health(Health::Down));
-    assert!(!live.set_health(Health::Down));
-    assert!(live.set_health(Health::Pending));
+    live.drain(Tick(9));
+    assert!(live.set_health(Health::Down, Tick(1)));
+    assert!(!live.set_health(Health::Down, Tick(1)));
+    assert!(live.set_health(Health::Pending, Tick(1)));
     assert_eq!(live.health(), Health::Pending);
     assert!(live.draining());
-    live.set_draining(false);
+    live.undrain();
     assert_eq!(live.standing(), (Health::Pending, false));
 }
 

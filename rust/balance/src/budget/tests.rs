@@ -3,20 +3,24 @@ use crate::fixtures::{at, on_four_threads};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicU64;
 
-fn granted(budget: &Budget, asks: u64, now: Tick) -> u64 {
-    (0..asks).filter(|_| budget.withdraw(now)).count() as u64
+fn fifth(spent: &Spent) -> Budget<'_> {
+    Budget::new(spent, 20)
 }
 
-fn after_requests(requests: u64, now: Tick) -> Budget {
-    let budget = Budget::default();
-    (0..requests).for_each(|_| budget.request(now));
-    budget
+fn granted(spent: &Spent, asks: u64, now: Tick) -> u64 {
+    (0..asks).filter(|_| fifth(spent).withdraw(now)).count() as u64
+}
+
+fn after_requests(requests: u64, now: Tick) -> Spent {
+    let spent = Spent::default();
+    (0..requests).for_each(|_| fifth(&spent).request(now));
+    spent
 }
 
 #[test]
 fn a_quiet_pool_has_ten_a_second_and_may_spend_them_at_once() {
-    assert_eq!(granted(&Budget::default(), 1_000, at(0)), 100);
-    assert_eq!(granted(&Budget::default(), 1_000, Tick(0)), 100);
+    assert_eq!(granted(&Spent::default(), 1_000, at(0)), 100);
+    assert_eq!(granted(&Spent::default(), 1_000, Tick(0)), 100);
 }
 
 #[test]
@@ -25,41 +29,50 @@ fn a_fifth_of_the_requests_comes_on_top() {
 }
 
 #[test]
+fn any_part_may_be_configured_and_the_ten_a_second_stay() {
+    for (percent, due) in [(0, 100), (5, 150), (50, 600), (100, 1_100)] {
+        let spent = after_requests(1_000, at(0));
+        let budget = Budget::new(&spent, percent);
+        assert_eq!((0..5_000).filter(|_| budget.withdraw(at(1))).count(), due, "{percent} %");
+    }
+}
+
+#[test]
 fn requests_count_for_ten_seconds() {
-    let budget = after_requests(1_000, at(0));
-    assert_eq!(granted(&budget, 1_000, at(10)), 100);
+    let spent = after_requests(1_000, at(0));
+    assert_eq!(granted(&spent, 1_000, at(10)), 100);
 }
 
 #[test]
 fn what_was_spent_comes_back_after_ten_seconds() {
-    let budget = Budget::default();
-    assert_eq!(granted(&budget, 60, at(0)), 60);
-    assert_eq!(granted(&budget, 60, at(5)), 40);
-    assert_eq!(granted(&budget, 60, at(9)), 0);
-    assert_eq!(granted(&budget, 100, at(10)), 60);
-    assert_eq!(granted(&budget, 100, at(15)), 40);
+    let spent = Spent::default();
+    assert_eq!(granted(&spent, 60, at(0)), 60);
+    assert_eq!(granted(&spent, 60, at(5)), 40);
+    assert_eq!(granted(&spent, 60, at(9)), 0);
+    assert_eq!(granted(&spent, 100, at(10)), 60);
+    assert_eq!(granted(&spent, 100, at(15)), 40);
 }
 
 #[test]
 fn refused_ones_do_not_count_against_later_ones() {
-    let budget = Budget::default();
-    granted(&budget, 10_000, at(0));
-    assert_eq!(granted(&budget, 1_000, at(10)), 100);
+    let spent = Spent::default();
+    granted(&spent, 10_000, at(0));
+    assert_eq!(granted(&spent, 1_000, at(10)), 100);
 }
 
 #[test]
 fn a_slot_starts_anew_whole_windows_later() {
-    let budget = after_requests(5_000, at(3));
-    budget.request(at(13));
-    assert_eq!(granted(&budget, 10_000, at(13)), 100);
+    let spent = after_requests(5_000, at(3));
+    fifth(&spent).request(at(13));
+    assert_eq!(granted(&spent, 10_000, at(13)), 100);
 }
 
 #[test]
 fn threads_never_get_more_than_there_is_and_together_get_nearly_all() {
-    let budget = after_requests(4_500, at(0));
+    let spent = after_requests(4_500, at(0));
     let sum = AtomicU64::new(0);
     on_four_threads(|_| {
-        let own = granted(&budget, 5_000, at(1));
+        let own = granted(&spent, 5_000, at(1));
         sum.fetch_add(own, SeqCst);
     });
     let sum = sum.into_inner();
@@ -68,13 +81,13 @@ fn threads_never_get_more_than_there_is_and_together_get_nearly_all() {
 
 #[test]
 fn threads_lose_no_request_when_a_second_begins() {
-    let budget = Budget::default();
+    let spent = Spent::default();
     on_four_threads(|_| {
         for step in 0..10_000u64 {
-            budget.request(at(step / 2_000));
+            fifth(&spent).request(at(step / 2_000));
         }
     });
-    assert_eq!(budget.requests.sum(second(at(4))), 40_000);
+    assert_eq!(spent.requests.sum(second(at(4))), 40_000);
 }
 
 proptest! {
@@ -82,13 +95,13 @@ proptest! {
     fn no_window_grants_more_than_its_requests_allow(
         steps in proptest::collection::vec((0u64..4, 0u64..200, 0u64..200), 1..40)
     ) {
-        let budget = Budget::default();
+        let spent = Spent::default();
         let mut now = 0;
         let mut history = Vec::new();
         for (wait, requests, asks) in steps {
             now += wait;
-            (0..requests).for_each(|_| budget.request(at(now)));
-            let got = granted(&budget, asks, at(now));
+            (0..requests).for_each(|_| fifth(&spent).request(at(now)));
+            let got = granted(&spent, asks, at(now));
             history.push((now, requests, got));
             let window = history.iter().filter(|past| past.0 + 10 > now);
             let (requests, got) = window.fold((0, 0), |sum, past| (sum.0 + past.1, sum.1 + past.2));

@@ -1,13 +1,13 @@
 use super::*;
 use crate::fixtures::*;
-use crate::{Health, Policy, Pool};
+use crate::{Health, Policy, Pool, Tuning};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Barrier};
 
 fn pool_of(size: usize, percent: u32) -> Pool {
     let passive = Passive { max_ejected_percent: percent, ..PASSIVE };
-    Pool::new(Policy::RoundRobin, backends(&vec![1; size]), Arc::default(), Some(passive))
+    Pool::new(Policy::RoundRobin, backends(&vec![1; size]), Arc::default(), Tuning { passive: Some(passive), ..TUNING })
 }
 
 fn ejected(pool: &Pool, now: Tick) -> usize {
@@ -42,7 +42,7 @@ fn a_success_in_between_starts_the_row_anew() {
 
 #[test]
 fn without_passive_health_failures_are_only_counted() {
-    let pool = Pool::new(Policy::RoundRobin, backends(&[1, 1]), Arc::default(), None);
+    let pool = Pool::new(Policy::RoundRobin, backends(&[1, 1]), Arc::default(), Tuning::default());
     assert!((0..100).all(|_| pool.failed(0, NOW).is_none()));
     assert_eq!(pool.backends()[0].live.failures(), 100);
 }
@@ -88,8 +88,8 @@ fn the_only_backend_is_never_ejected() {
 #[test]
 fn the_last_that_can_be_used_is_never_ejected() {
     let pool = pool_of(4, 100);
-    pool.backends()[0].live.set_health(Health::Down);
-    pool.backends()[1].live.set_draining(true);
+    pool.backends()[0].live.set_health(Health::Down, NOW);
+    pool.backends()[1].live.drain(at(600));
     assert!(put_out(&pool, 2, NOW));
     assert!(!put_out(&pool, 3, NOW));
     // The place of one that has returned is free again, and then there is another to use.
@@ -99,7 +99,7 @@ fn the_last_that_can_be_used_is_never_ejected() {
 #[test]
 fn a_pending_backend_does_not_count_as_another_to_use_while_one_is_up() {
     let pool = pool_of(2, 50);
-    pool.backends()[1].live.set_health(Health::Pending);
+    pool.backends()[1].live.set_health(Health::Pending, NOW);
     assert!(!put_out(&pool, 0, NOW));
 }
 
@@ -107,7 +107,7 @@ fn a_pending_backend_does_not_count_as_another_to_use_while_one_is_up() {
 fn tiers_are_counted_apart() {
     let mut backends = backends(&[1, 1, 1, 1]);
     backends.iter_mut().skip(2).for_each(|backend| backend.backup = true);
-    let pool = Pool::new(Policy::RoundRobin, backends, Arc::default(), Some(PASSIVE));
+    let pool = Pool::new(Policy::RoundRobin, backends, Arc::default(), TUNING);
     assert_eq!(fail_everybody(&pool, NOW), 2);
     assert!(pool.backends()[0].live.ejected(NOW) && pool.backends()[2].live.ejected(NOW));
 }

@@ -1,10 +1,11 @@
 //! Least connections: the backend that would be least loaded for its weight with this request on it.
 //!
+//! A backend that warms up is never passed over here: its weight is smaller, and that is enough.
+//!
 //! All are looked at, so it is the best choice at this moment, and costs as much as the tier is long. Of several equally
 //! good ones chance takes one: a fixed order would send every request of a quiet pool to the first.
 
 use super::random::Dice;
-use crate::Backend;
 use crate::tier::View;
 
 pub(super) fn pick(view: &mut View, dice: &mut Dice) -> Option<u32> {
@@ -20,10 +21,10 @@ fn least_loaded(view: &mut View, dice: &mut Dice) -> Option<u32> {
     let mut best: Option<(u32, Load)> = None;
     let mut equals = 0;
     for &slot in view.tier().members() {
-        if !view.is_free(slot) {
+        if !view.has_room(slot) {
             continue;
         }
-        let load = Load::of(view.backend(slot));
+        let load = Load::of(view, slot);
         let order = best.map_or(std::cmp::Ordering::Less, |(_, least)| load.compare(least));
         equals = if order.is_lt() { 1 } else { equals + u64::from(order.is_eq()) };
         // The k-th of equals replaces the one before with a chance of 1/k: each is as likely in the end.
@@ -42,8 +43,8 @@ struct Load {
 }
 
 impl Load {
-    fn of(backend: &Backend) -> Self {
-        Load { requests: u64::from(backend.live.in_flight()) + 1, weight: u64::from(backend.weight) }
+    fn of(view: &View, slot: u32) -> Self {
+        Load { requests: u64::from(view.backend(slot).live.in_flight()) + 1, weight: view.weight(slot) }
     }
 
     fn compare(self, other: Load) -> std::cmp::Ordering {

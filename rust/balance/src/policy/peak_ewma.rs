@@ -7,26 +7,25 @@
 use super::random::Dice;
 use super::two_choices::pick_lighter;
 use crate::tier::View;
-use crate::{Backend, Tick};
 
 /// Cost of a backend with requests in flight and no answer so far, in microseconds. Longer than any real answer.
 const UNANSWERED: f64 = 1e12;
 
 pub(super) fn pick(view: &mut View, dice: &mut Dice) -> Option<u32> {
-    let now = view.now();
-    pick_lighter(view, dice, |a, b| cost(a, now) < cost(b, now))
+    pick_lighter(view, dice, |view, a, b| cost(view, a) < cost(view, b))
 }
 
-fn cost(backend: &Backend, now: Tick) -> f64 {
+fn cost(view: &View, slot: u32) -> f64 {
+    let backend = view.backend(slot);
     let in_flight = f64::from(backend.live.in_flight());
-    let latency = f64::from(backend.live.average().at(now));
+    let latency = f64::from(backend.live.average().at(view.now()));
     let cost = if latency == 0.0 && in_flight > 0.0 { UNANSWERED + in_flight } else { latency * (in_flight + 1.0) };
-    cost / f64::from(backend.weight)
+    cost / view.weight(slot) as f64
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::Tick;
     use crate::fixtures::*;
     use crate::{Policy, Pool};
     use std::time::Duration;

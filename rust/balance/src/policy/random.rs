@@ -80,7 +80,7 @@ pub(super) fn scale(number: u64, bound: u64) -> u64 {
 }
 
 /// Spreads every bit over all others.
-pub(super) fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn those_left_keep_their_shares() {
         let pool = pool(Policy::Random, &[5, 1, 2, 3]);
-        pool.backends()[0].live.set_health(Health::Down);
+        pool.backends()[0].live.set_health(Health::Down, NOW);
         let shares = shares(&pool, 60_000);
         assert_eq!(shares[0], 0);
         assert!(fair(&shares[1..], &[1, 2, 3], 5.0), "{shares:?}");
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_walk_is_as_fair_as_the_draw() {
         let pool = pool(Policy::Random, &[60_000, 1, 2, 3]);
-        pool.backends()[0].live.set_health(Health::Down);
+        pool.backends()[0].live.set_health(Health::Down, NOW);
         let shares = shares(&pool, 60_000);
         assert!(fair(&shares[1..], &[1, 2, 3], 5.0), "{shares:?}");
     }

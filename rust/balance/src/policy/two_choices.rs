@@ -8,7 +8,6 @@
 //! whatever their weight, the first drawn wins, and a quiet pool still divides its requests by weight.
 
 use super::random::{self, Dice};
-use crate::Backend;
 use crate::tier::View;
 
 pub(super) fn pick(view: &mut View, dice: &mut Dice) -> Option<u32> {
@@ -16,24 +15,20 @@ pub(super) fn pick(view: &mut View, dice: &mut Dice) -> Option<u32> {
 }
 
 /// Draws two and takes the second only if it is lighter than the first.
-pub(super) fn pick_lighter(
-    view: &mut View,
-    dice: &mut Dice,
-    lighter: impl Fn(&Backend, &Backend) -> bool,
-) -> Option<u32> {
+pub(super) fn pick_lighter(view: &mut View, dice: &mut Dice, lighter: impl Fn(&View, u32, u32) -> bool) -> Option<u32> {
     loop {
         let first = random::draw(view, dice, None)?;
         let second = random::draw(view, dice, Some(first));
-        let slot = second.filter(|&second| lighter(view.backend(second), view.backend(first))).unwrap_or(first);
+        let slot = second.filter(|&second| lighter(view, second, first)).unwrap_or(first);
         if view.take(slot) {
             return Some(slot);
         }
     }
 }
 
-fn is_lighter(a: &Backend, b: &Backend) -> bool {
-    let load = |backend: &Backend| u64::from(backend.live.in_flight());
-    load(a) * u64::from(b.weight) < load(b) * u64::from(a.weight)
+fn is_lighter(view: &View, a: u32, b: u32) -> bool {
+    let load = |slot| u64::from(view.backend(slot).live.in_flight());
+    load(a) * view.weight(b) < load(b) * view.weight(a)
 }
 
 #[cfg(test)]
@@ -100,8 +95,8 @@ mod tests {
     #[test]
     fn with_one_left_there_is_no_choice() {
         let pool = pool(Policy::TwoChoices, &[1, 1, 1]);
-        pool.backends()[0].live.set_health(Health::Down);
-        pool.backends()[1].live.set_health(Health::Down);
+        pool.backends()[0].live.set_health(Health::Down, NOW);
+        pool.backends()[1].live.set_health(Health::Down, NOW);
         assert!((0..100).all(|dice| visit(&pool, &[], NOW, dice) == Some(2)));
     }
 }

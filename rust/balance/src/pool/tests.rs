@@ -20,12 +20,12 @@ fn backups_are_used_only_when_the_main_tier_has_nobody() {
     for policy in ALL {
         let pool = with_backups(policy);
         assert!((0..100).all(|dice| visit(&pool, &[], NOW, dice).unwrap() < 2), "{policy:?}");
-        pool.backends()[0].live.set_health(Health::Down);
+        pool.backends()[0].live.set_health(Health::Down, NOW);
         assert!((0..100).all(|dice| visit(&pool, &[], NOW, dice) == Some(1)), "{policy:?}");
-        pool.backends()[1].live.set_draining(true);
+        pool.backends()[1].live.drain(at(600));
         assert!((0..100).all(|dice| visit(&pool, &[], NOW, dice).unwrap() >= 2), "{policy:?}");
-        pool.backends()[2].live.set_health(Health::Down);
-        pool.backends()[3].live.set_health(Health::Down);
+        pool.backends()[2].live.set_health(Health::Down, NOW);
+        pool.backends()[3].live.set_health(Health::Down, NOW);
         assert_eq!(hold(&pool, 1), Chosen::Nobody, "{policy:?}");
     }
 }
@@ -61,7 +61,7 @@ fn no_backends_at_all_is_nobody() {
 fn full_is_when_all_that_could_be_used_are_at_their_limit() {
     for policy in ALL {
         let pool = limited(policy, &[Some(2), Some(3), Some(1)]);
-        pool.backends()[2].live.set_health(Health::Down);
+        pool.backends()[2].live.set_health(Health::Down, NOW);
         for dice in 0..5 {
             assert!(matches!(hold(&pool, dice), Chosen::Slot(0 | 1)), "{policy:?}");
         }
@@ -69,8 +69,8 @@ fn full_is_when_all_that_could_be_used_are_at_their_limit() {
         assert_eq!(pool.choose(9, &[0, 1], NOW, 9), Chosen::Full, "{policy:?}");
         pool.release(1);
         assert_eq!(hold(&pool, 9), Chosen::Slot(1), "{policy:?}");
-        pool.backends()[0].live.set_health(Health::Down);
-        pool.backends()[1].live.set_health(Health::Down);
+        pool.backends()[0].live.set_health(Health::Down, NOW);
+        pool.backends()[1].live.set_health(Health::Down, NOW);
         assert_eq!(hold(&pool, 9), Chosen::Nobody, "{policy:?}");
     }
 }
@@ -147,8 +147,10 @@ fn build(policy: Policy, sketches: &[Sketch]) -> Pool {
         let &(_, backup, limit, health, draining, ejected, in_flight) = sketch;
         (backend.backup, backend.max_in_flight) = (backup, limit);
         let live = &backend.live;
-        live.set_health([Health::Pending, Health::Up, Health::Down][health as usize]);
-        live.set_draining(draining);
+        live.set_health([Health::Pending, Health::Up, Health::Down][health as usize], NOW);
+        if draining {
+            live.drain(at(600));
+        }
         live.eject(if ejected { at(10) } else { NOW });
         (0..in_flight).for_each(|_| assert!(live.raise(None)));
     }

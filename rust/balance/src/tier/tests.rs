@@ -9,7 +9,7 @@ fn used(pool: &Pool) -> BTreeSet<u32> {
 
 fn mark(pool: &Pool, slots: impl IntoIterator<Item = u32>, health: Health) {
     slots.into_iter().for_each(|slot| {
-        pool.backends()[slot as usize].live.set_health(health);
+        pool.backends()[slot as usize].live.set_health(health, NOW);
     });
 }
 
@@ -26,11 +26,11 @@ fn backends_that_are_down_draining_or_ejected_get_nothing() {
     for policy in spreading() {
         let pool = pool(policy, &[1; 6]);
         mark(&pool, [0], Health::Down);
-        pool.backends()[2].live.set_draining(true);
+        pool.backends()[2].live.drain(at(600));
         eject(&pool, [4]);
         assert_eq!(used(&pool), BTreeSet::from([1, 3, 5]), "{policy:?}");
         mark(&pool, [0], Health::Up);
-        pool.backends()[2].live.set_draining(false);
+        pool.backends()[2].live.undrain();
         pool.backends()[4].live.eject(NOW);
         assert_eq!(used(&pool), (0..6).collect(), "{policy:?}");
     }
@@ -62,7 +62,7 @@ fn pending_backends_are_used_only_while_nobody_is_up() {
 fn a_draining_backend_does_not_keep_pending_ones_waiting() {
     let pool = pool(Policy::Random, &[1; 2]);
     mark(&pool, [1], Health::Pending);
-    pool.backends()[0].live.set_draining(true);
+    pool.backends()[0].live.drain(at(600));
     assert_eq!(used(&pool), BTreeSet::from([1]));
 }
 
@@ -83,7 +83,7 @@ fn panic_never_uses_what_a_check_or_a_drain_keeps_out() {
         let pool = pool(policy, &[1; 10]);
         eject(&pool, 0..10);
         mark(&pool, [0, 1], Health::Down);
-        pool.backends()[2].live.set_draining(true);
+        pool.backends()[2].live.drain(at(600));
         assert_eq!(used(&pool), (3..10).collect(), "{policy:?}");
     }
 }

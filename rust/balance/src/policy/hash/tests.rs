@@ -107,7 +107,7 @@ fn the_table_never_changes_between_versions() {
 fn keys_of_a_backend_that_is_down_move_all_others_stay_and_they_come_back() {
     let pool = pool(Policy::Hash, &[1, 2, 1, 1, 3]);
     let before = homes(&pool);
-    pool.backends()[1].live.set_health(Health::Down);
+    pool.backends()[1].live.set_health(Health::Down, NOW);
     let during = homes(&pool);
     assert!(during.iter().all(|name| name != "b"));
     assert_eq!(moved_needlessly(&before, &during, "b"), 0.0);
@@ -115,7 +115,7 @@ fn keys_of_a_backend_that_is_down_move_all_others_stay_and_they_come_back() {
     let mut counts = [0; 4];
     moved.for_each(|name| counts["acde".find(&**name).unwrap()] += 1);
     assert!(fair(&counts, &[1, 1, 1, 3], 12.0), "they spread by weight: {counts:?}");
-    pool.backends()[1].live.set_health(Health::Up);
+    pool.backends()[1].live.set_health(Health::Up, NOW);
     assert_eq!(homes(&pool), before);
 }
 
@@ -134,7 +134,7 @@ fn a_full_backend_passes_its_keys_on() {
 #[test]
 fn with_few_of_many_left_keys_are_still_even_and_steady() {
     let pool = pool(Policy::Hash, &vec![1; 1_000]);
-    let down = |slot: usize| pool.backends()[slot].live.set_health(Health::Down);
+    let down = |slot: usize| pool.backends()[slot].live.set_health(Health::Down, NOW);
     (0..997).for_each(|slot| assert!(down(slot)));
     let before: Vec<String> = (0..9_000).map(|key| home(&pool, key)).collect();
     let names: Vec<&str> = pool.backends()[997..].iter().map(|backend| &*backend.name).collect();
@@ -150,7 +150,7 @@ fn rendezvous_follows_the_weights() {
     let mut weights = vec![1_000; 200];
     weights.extend([1, 2, 3]);
     let pool = pool(Policy::Hash, &weights);
-    pool.backends()[..200].iter().for_each(|b| assert!(b.live.set_health(Health::Down)));
+    pool.backends()[..200].iter().for_each(|b| assert!(b.live.set_health(Health::Down, NOW)));
     let counts = &shares(&pool, 30_000)[200..];
     assert!(fair(counts, &[1, 2, 3], 10.0), "{counts:?}");
 }

@@ -65,23 +65,23 @@ fn seven_thousand_picks_on_four_threads_are_exactly_five_to_one() {
 #[test]
 fn those_left_keep_exact_shares() {
     let pool = pool(Policy::RoundRobin, &[5, 2, 1]);
-    pool.backends()[0].live.set_health(Health::Down);
+    pool.backends()[0].live.set_health(Health::Down, NOW);
     assert_eq!(shares(&pool, 3_000), [0, 2_000, 1_000]);
 }
 
 #[test]
 fn one_that_returns_is_in_turn_again_at_once() {
     let pool = pool(Policy::RoundRobin, &[1, 1, 1]);
-    pool.backends()[1].live.set_health(Health::Down);
+    pool.backends()[1].live.set_health(Health::Down, NOW);
     shares(&pool, 100);
-    pool.backends()[1].live.set_health(Health::Up);
+    pool.backends()[1].live.set_health(Health::Up, NOW);
     assert_eq!(shares(&pool, 300), [100, 100, 100]);
 }
 
 #[test]
 fn a_lopsided_pool_without_its_big_backend_still_finds_the_small_ones() {
     let pool = pool(Policy::RoundRobin, &[60_000, 1, 1]);
-    pool.backends()[0].live.set_health(Health::Down);
+    pool.backends()[0].live.set_health(Health::Down, NOW);
     let shares = shares(&pool, 2_000);
     assert!(shares[0] == 0 && shares[1] > 800 && shares[2] > 800, "{shares:?}");
 }
