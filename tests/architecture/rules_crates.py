@@ -28,6 +28,7 @@ OUTSIDE = {
     "memchr": "finding a byte",
     "mimalloc": "the allocator of the engine, inside the module",
     "pyo3": "the language border",
+    "quick_cache": "tables of keys that clients choose, bounded",
     "rustix": "system calls",
     "serde": "the draft, and what goes back as JSON",
     "serde_json": "the draft, and what goes back as JSON",
@@ -42,7 +43,7 @@ TESTS_ONLY = {"proptest", "serde", "serde_json"}
 
 PURE_MAY = {
     "wire": {"httparse", "memchr", "itoa", "ipnet"},
-    "balance": {"crossbeam-utils"},
+    "balance": {"crossbeam-utils", "quick_cache"},
     "plan": {"serde", "serde_json", "smallvec", "ipnet"},
 }
 

@@ -125,6 +125,9 @@ impl Live {
 
     /// Ends a drain; the next pick sees it.
     pub fn undrain(&self) {
+        if !self.draining() {
+            return;
+        }
         self.state.fetch_and(!DRAINING, Relaxed);
         self.drain_until.store(0, Relaxed);
     }
@@ -150,6 +153,13 @@ impl Live {
     /// A newcomer: the ramp starts when it is first said to be up, not before.
     pub fn warm_later(&self) {
         self.warming_since.store(LATER, Relaxed);
+    }
+
+    /// A newcomer that is up before anybody said so, because nobody checks it, warms up from `now` on.
+    pub fn settle_in(&self, now: Tick) {
+        if self.health() == Health::Up && self.warming_since.load(Relaxed) == LATER {
+            self.warm(now);
+        }
     }
 
     /// The start of the last ramp, which may lie ahead: an ejected backend warms up from its return on. `None` for a

@@ -92,7 +92,7 @@ impl Engine {
         let running = Arc::new(Running::new(plan, listeners, previous.as_deref(), self.shared.workers.len()));
         self.shared.set_running(Arc::clone(&running));
         self.swap(&running, &opened, &retire);
-        change.settle();
+        change.settle(self.shared.now());
         doors.forget_files(&change);
         self.steer_side(metrics, change.metrics.retire, log);
         self.shared.facts.push(Fact::PlanApplied { generation: running.generation });

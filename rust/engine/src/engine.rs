@@ -80,7 +80,7 @@ impl Engine {
         let running = self.shared.running();
         let found = running.as_deref().and_then(|running| running.plan.backend_named(pool, backend));
         if let Some(backend) = found {
-            backend.live.set_health(if up { Health::Up } else { Health::Down });
+            backend.live.set_health(if up { Health::Up } else { Health::Down }, self.shared.now());
         }
         found.is_some()
     }

@@ -27,7 +27,7 @@ impl Pick {
         self.backend().live.id()
     }
 
-    pub(crate) fn budget(&self) -> &Budget {
+    pub(crate) fn budget(&self) -> Budget<'_> {
         self.pool().pool.budget()
     }
 

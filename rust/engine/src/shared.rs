@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
+use plan::Tick;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::fork::ListeningSocket;
@@ -71,6 +72,11 @@ impl Shared {
         })
     }
 
+    /// Microseconds since the engine started, as workers count them.
+    pub(crate) fn now(&self) -> Tick {
+        Tick(self.epoch.elapsed().as_micros() as u64)
+    }
+
     /// The plan in force, for readers off the path of requests.
     pub(crate) fn running(&self) -> Option<Arc<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -90,7 +96,7 @@ impl Shared {
     }
 
     pub(crate) fn beat(&self) {
-        self.heartbeat.store(self.epoch.elapsed().as_micros() as u64, Ordering::Relaxed);
+        self.heartbeat.store(self.now().0, Ordering::Relaxed);
     }
 
     /// Seconds since Python's last sign of life.

@@ -7,8 +7,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use balance::{Health, Live};
+use balance::{Health, Live, Tick};
 
 use crate::bind::Bind;
 use crate::plan::Plan;
@@ -22,8 +23,16 @@ pub struct Change {
     pub metrics: Binds,
     /// Backends that the new plan does not know: no new request reaches them, those in flight end in their time.
     pub gone: Vec<Arc<Live>>,
-    unchecked: Vec<Arc<Live>>,
-    draining: Vec<(Arc<Live>, bool)>,
+    kept: Vec<Kept>,
+    drained: Vec<(Arc<Live>, Duration)>,
+}
+
+/// A backend of the new plan.
+struct Kept {
+    live: Arc<Live>,
+    checked: bool,
+    /// How long its drain takes, if the operator empties it.
+    drain: Option<Duration>,
 }
 
 /// Sockets to open and to retire; one that both plans want is in neither list, whichever listener it serves.
@@ -39,25 +48,41 @@ impl Change {
     /// From `old` (nothing at start) to `new`.
     pub fn between(old: Option<&Plan>, new: &Plan) -> Self {
         let (old_listeners, old_metrics) = (old.map(Plan::binds), old.map(|plan| &plan.metrics[..]));
-        let unchecked = new.pools.iter().filter(|pool| !pool.checked).flat_map(lives);
+        let drained = old.map(|old| gone(old, new)).unwrap_or_default();
         Change {
             listeners: Binds::between(&old_listeners.unwrap_or_default(), &new.binds()),
             metrics: Binds::between(old_metrics.unwrap_or_default(), &new.metrics),
-            gone: old.map(|old| gone(old, new)).unwrap_or_default(),
-            unchecked: unchecked.cloned().collect(),
-            draining: new.pools.iter().flat_map(draining).collect(),
+            gone: drained.iter().map(|(live, _)| Arc::clone(live)).collect(),
+            kept: new.pools.iter().flat_map(kept).collect(),
+            drained,
         }
     }
 
-    /// To be called once the new plan is in force: backends without a health check are up from now on, because if
-    /// their pool has just lost its check, nobody would ever call them up again; and drains begin and end.
-    pub fn settle(&self) {
-        for (live, draining) in &self.draining {
-            live.set_draining(*draining);
+    /// To be called once the new plan is in force, at `now`.
+    ///
+    /// Backends without a health check are up from now on, because if their pool has just lost its check, nobody would
+    /// ever call them up again. Newcomers that are up begin to warm up. Drains begin and end, also those of backends
+    /// that are gone; one that is under way keeps its end.
+    pub fn settle(&self, now: Tick) {
+        for Kept { live, checked, drain } in &self.kept {
+            if !checked {
+                live.set_health(Health::Up, now);
+            }
+            live.settle_in(now);
+            match drain {
+                Some(time) => begin(live, *time, now),
+                None => live.undrain(),
+            }
         }
-        for live in &self.unchecked {
-            live.set_health(Health::Up);
+        for (live, time) in &self.drained {
+            begin(live, *time, now);
         }
+    }
+}
+
+fn begin(live: &Live, drain: Duration, now: Tick) {
+    if live.drain_until().is_none() {
+        live.drain(now.after(drain));
     }
 }
 
@@ -78,17 +103,21 @@ impl Plan {
     }
 }
 
-/// Backends of `old` that `new` does not know.
-fn gone(old: &Plan, new: &Plan) -> Vec<Arc<Live>> {
-    let kept: HashSet<u64> = new.pools.iter().flat_map(lives).map(|live| live.id()).collect();
-    let gone = old.pools.iter().flat_map(lives).filter(|live| !kept.contains(&live.id()));
-    gone.cloned().collect()
+/// Backends of `old` that `new` does not know, and how long they may take to become empty.
+fn gone(old: &Plan, new: &Plan) -> Vec<(Arc<Live>, Duration)> {
+    let known: HashSet<u64> = new.pools.iter().flat_map(kept).map(|kept| kept.live.id()).collect();
+    let all = old.pools.iter().flat_map(|pool| kept(pool).map(|kept| (kept.live, drain_time(pool))));
+    all.filter(|(live, _)| !known.contains(&live.id())).collect()
 }
 
-fn lives(pool: &PoolPlan) -> impl Iterator<Item = &Arc<Live>> {
-    pool.pool.backends().iter().map(|backend| &backend.live)
+fn kept(pool: &PoolPlan) -> impl Iterator<Item = Kept> {
+    pool.pool.backends().iter().zip(&pool.draining).map(|(backend, &draining)| Kept {
+        live: Arc::clone(&backend.live),
+        checked: pool.checked,
+        drain: draining.then(|| drain_time(pool)),
+    })
 }
 
-fn draining(pool: &PoolPlan) -> impl Iterator<Item = (Arc<Live>, bool)> {
-    lives(pool).cloned().zip(pool.draining.iter().copied())
+fn drain_time(pool: &PoolPlan) -> Duration {
+    Duration::from_millis(pool.drain_ms.into())
 }

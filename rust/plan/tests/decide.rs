@@ -102,7 +102,7 @@ fn what_no_route_takes_is_not_found() {
 #[test]
 fn without_a_backend_the_client_may_come_again() {
     let plan = compiled(&json!({"pools": {"products": {"checked": true}}}), 0);
-    plan.pools[0].pool.backends()[0].live.set_health(Health::Down);
+    plan.pools[0].pool.backends()[0].live.set_health(Health::Down, Tick(1));
     let mut progress = Progress::new(0);
     let reply = reply(decide(&plan, &mut progress, &get("/", ""), "10.1.1.1", 0));
     assert_eq!(reply, Reply::NOBODY);

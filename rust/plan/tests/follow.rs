@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use plan::{Action, Backend, Bind, Change, Health, Plan, Segment};
+use plan::{Action, Backend, Bind, Change, Health, Plan, Segment, Tick};
 use serde_json::{Value, json};
 
 fn after(previous: Option<&Plan>, patch: &Value) -> Plan {
@@ -22,6 +22,8 @@ fn backend<'p>(plan: &'p Plan, name: &str) -> &'p Backend {
     plan.backend_named("products", name).expect("a backend of this name")
 }
 
+const NOW: Tick = Tick(1_000_000);
+
 const A: (&str, &str) = ("a:1", "10.0.0.1:1");
 const B: (&str, &str) = ("b:1", "10.0.0.2:1");
 
@@ -30,13 +32,14 @@ fn live_state_is_kept_by_name() {
     let old = after(None, &backends(true, &[A, B]));
     assert!(old.pools[0].checked);
     assert_eq!(backend(&old, "a:1").live.health(), Health::Pending);
-    backend(&old, "a:1").live.set_health(Health::Down);
+    backend(&old, "a:1").live.set_health(Health::Down, NOW);
 
     let new = after(Some(&old), &backends(true, &[("c:1", "10.0.0.3:1"), A]));
     assert!(Arc::ptr_eq(&backend(&old, "a:1").live, &backend(&new, "a:1").live));
     assert_eq!(backend(&new, "a:1").live.health(), Health::Down);
     assert_eq!(backend(&new, "c:1").live.health(), Health::Pending);
-    assert!(std::ptr::eq(old.pools[0].pool.budget(), new.pools[0].pool.budget()));
+    while old.pools[0].pool.budget().withdraw(NOW) {}
+    assert!(!new.pools[0].pool.budget().withdraw(NOW), "it is one budget");
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn equal_names_in_two_pools_are_two_backends() {
 #[test]
 fn a_name_at_another_address_is_another_server() {
     let old = after(None, &backends(true, &[A, B]));
-    backend(&old, "a:1").live.set_health(Health::Down);
+    backend(&old, "a:1").live.set_health(Health::Down, NOW);
     let new = after(Some(&old), &backends(true, &[("a:1", "10.0.0.9:1"), B]));
     let moved = backend(&new, "a:1");
     assert_ne!(moved.live.id(), backend(&old, "a:1").live.id());
@@ -77,11 +80,11 @@ fn a_name_at_another_address_is_another_server() {
 #[test]
 fn backends_without_a_check_are_up_once_the_plan_is_in_force() {
     let old = after(None, &backends(true, &[A, B]));
-    backend(&old, "a:1").live.set_health(Health::Down);
+    backend(&old, "a:1").live.set_health(Health::Down, NOW);
     let new = after(Some(&old), &backends(false, &[A, B]));
     let change = Change::between(Some(&old), &new);
     assert_eq!(backend(&old, "a:1").live.health(), Health::Down, "compiling changes nothing that is in force");
-    change.settle();
+    change.settle(NOW);
     assert_eq!(backend(&new, "a:1").live.health(), Health::Up);
     assert_eq!(backend(&new, "b:1").live.health(), Health::Up);
 }
@@ -93,18 +96,81 @@ fn a_drain_begins_and_ends_with_the_plan_that_says_so() {
     patch["pools"]["products"]["backends"][0]["draining"] = true.into();
     let drained = after(Some(&old), &patch);
     assert!(!backend(&old, "a:1").live.draining(), "compiling changes nothing that is in force");
-    Change::between(Some(&old), &drained).settle();
+    Change::between(Some(&old), &drained).settle(NOW);
     assert!(backend(&old, "a:1").live.draining() && !backend(&old, "b:1").live.draining());
     let new = after(Some(&drained), &backends(false, &[A, B]));
-    Change::between(Some(&drained), &new).settle();
+    Change::between(Some(&drained), &new).settle(NOW);
     assert!(!backend(&new, "a:1").live.draining());
+}
+
+fn later(millis: u64) -> Tick {
+    Tick(NOW.0 + millis * 1_000)
+}
+
+#[test]
+fn a_drain_that_is_under_way_keeps_its_end() {
+    let drained = |previous: Option<&Plan>, millis: u64| {
+        let mut patch = backends(false, &[A, B]);
+        patch["pools"]["products"]["backends"][0]["draining"] = true.into();
+        patch["pools"]["products"]["drain"] = millis.into();
+        let plan = after(previous, &patch);
+        Change::between(previous, &plan).settle(later(if previous.is_some() { 5_000 } else { 0 }));
+        plan
+    };
+    let first = drained(None, 10_000);
+    assert_eq!(backend(&first, "a:1").live.drain_until(), Some(later(10_000)));
+    let second = drained(Some(&first), 20_000);
+    assert_eq!(backend(&second, "a:1").live.drain_until(), Some(later(10_000)));
+    let undrained = after(Some(&second), &backends(false, &[A, B]));
+    Change::between(Some(&second), &undrained).settle(NOW);
+    assert_eq!(backend(&undrained, "a:1").live.drain_until(), None);
+}
+
+#[test]
+fn a_backend_that_is_gone_drains_by_the_rules_it_had() {
+    let with_drain = |millis: u64, list: &[(&str, &str)]| {
+        let mut patch = backends(false, list);
+        patch["pools"]["products"]["drain"] = millis.into();
+        patch
+    };
+    let old = after(None, &with_drain(10_000, &[A, B]));
+    let new = after(Some(&old), &with_drain(99, &[A]));
+    let change = Change::between(Some(&old), &new);
+    assert!(!backend(&old, "b:1").live.draining(), "the old plan is still in force");
+    change.settle(NOW);
+    assert_eq!(backend(&old, "b:1").live.drain_until(), Some(later(10_000)));
+    assert!(!backend(&new, "a:1").live.draining());
+}
+
+#[test]
+fn who_joins_a_pool_in_force_warms_up_once_it_is_up() {
+    let checked = after(None, &backends(true, &[A]));
+    Change::between(None, &checked).settle(NOW);
+    backend(&checked, "a:1").live.set_health(Health::Up, NOW);
+    assert_eq!(backend(&checked, "a:1").live.warming_since(), None, "at the start nobody warms up");
+
+    let joined = after(Some(&checked), &backends(true, &[A, B]));
+    Change::between(Some(&checked), &joined).settle(later(1));
+    assert_eq!(backend(&joined, "b:1").live.warming_since(), None, "no check has seen it yet");
+    backend(&joined, "b:1").live.set_health(Health::Up, later(2));
+    assert_eq!(backend(&joined, "b:1").live.warming_since(), Some(later(2)));
+
+    let unchecked = after(None, &backends(false, &[A]));
+    let joined = after(Some(&unchecked), &backends(false, &[A, B]));
+    Change::between(Some(&unchecked), &joined).settle(later(3));
+    assert_eq!(backend(&joined, "b:1").live.warming_since(), Some(later(3)));
+    assert_eq!(backend(&joined, "a:1").live.warming_since(), None);
+
+    let moved = after(Some(&checked), &backends(true, &[("a:1", "10.0.0.9:1")]));
+    Change::between(Some(&checked), &moved).settle(later(4));
+    assert_eq!(backend(&moved, "a:1").live.warming_since(), Some(later(4)), "another server, and up already");
 }
 
 #[test]
 fn a_pool_that_gains_a_check_keeps_its_backends_up_meanwhile() {
     let old = after(None, &backends(false, &[A]));
     let new = after(Some(&old), &backends(true, &[A, B]));
-    Change::between(Some(&old), &new).settle();
+    Change::between(Some(&old), &new).settle(NOW);
     assert_eq!(backend(&new, "a:1").live.health(), Health::Up);
     assert_eq!(backend(&new, "b:1").live.health(), Health::Pending);
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balance::{Backend, Health, Live, Passive, Policy, Pool, Shared};
+use balance::{Backend, Health, Live, Passive, Policy, Pool, Shared, Tick, Tuning};
 
 use super::fields::key as key_of;
 use super::numbers::{count, millis, within};
@@ -61,9 +61,14 @@ fn pool(at: &At<'_>, name: &str, draft: &PoolDraft, before: &mut Before<'_>, err
         return None;
     }
     let shared = before.shared(name);
+    let tuning = Tuning {
+        passive,
+        slow_start: Duration::from_millis(slow_start_ms.into()),
+        retry_percent: retries.budget_percent,
+    };
     Some(PoolPlan {
         name: name.into(),
-        pool: Pool::new(policy, before.backends(name, draft, &addresses), Arc::clone(&shared), passive),
+        pool: Pool::new(policy, before.backends(name, draft, &addresses), Arc::clone(&shared), tuning),
         key,
         addresses,
         connect_ms,
@@ -173,33 +178,43 @@ impl<'p> Before<'p> {
     /// The backends of a draft without mistakes, parallel to their addresses.
     fn backends(&mut self, pool: &str, draft: &PoolDraft, addresses: &[Address]) -> Vec<Backend> {
         let known = self.pools.get(pool).map(|pool| by_name(pool)).unwrap_or_default();
+        let joins = self.pools.contains_key(pool);
         let together = draft.backends.iter().zip(addresses);
         let compile = together.map(|(backend, address)| Backend {
             name: backend.name.as_str().into(),
             weight: backend.weight as u32,
             backup: backend.backup,
             max_in_flight: backend.max_in_flight.map(|limit| limit as u32),
-            live: self.live(known.get(backend.name.as_str()).copied(), address, draft.checked, backend.draining),
+            live: match known.get(backend.name.as_str()) {
+                Some((live, before)) if *before == address => Arc::clone(live),
+                known => {
+                    let health = if draft.checked {
+                        known.map_or(Health::Pending, |(live, _)| live.health())
+                    } else {
+                        Health::Up
+                    };
+                    Arc::new(self.newcomer(health, joins, backend.draining))
+                }
+            },
         });
         compile.collect()
     }
 
     /// A name that moved to another address is another server: it gets an id of its own, so that nobody takes an idle
     /// connection to the old one for it. What the checker said of the name stays, because it will not say it again.
-    fn live(&mut self, known: Option<Known<'_>>, address: &Address, checked: bool, draining: bool) -> Arc<Live> {
-        match known {
-            Some((live, before)) if before == address => return Arc::clone(live),
-            _ => {}
-        }
+    ///
+    /// Who `joins` a pool that is in force warms up; when a pool begins, there is nobody who could take the rest.
+    fn newcomer(&mut self, health: Health, joins: bool, draining: bool) -> Live {
         let live = Live::new(self.next_id);
         self.next_id += 1;
-        live.set_draining(draining);
-        live.set_health(match known {
-            _ if !checked => Health::Up,
-            Some((before, _)) => before.health(),
-            None => Health::Pending,
-        });
-        Arc::new(live)
+        live.set_health(health, Tick(0));
+        if joins {
+            live.warm_later();
+        }
+        if draining {
+            live.drain_later();
+        }
+        live
     }
 }
 
