@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
+use crate::fields::{FORWARDING, HOP, Known, classify, is_token, is_value, trim};
 use crate::head::{Framing, Version};
+use crate::host;
+use crate::rewrite::PathEdit;
 
 /// Changes to a request on its way to a backend.
 #[derive(Copy, Clone, Debug)]
@@ -28,7 +31,7 @@ pub struct ResponseEdits<'a> {
     pub keep_alive: bool,
     /// How the body will be framed: see [`response_framing`](crate::response_framing).
     pub framing: Framing,
-    /// What the route changes. Interim responses pass as they are.
+    /// What the route changes. Interim responses only lose fields.
     pub route: Option<&'a FieldEdits>,
     /// The value of one more Set-Cookie field.
     pub set_cookie: Option<&'a [u8]>,
@@ -50,26 +53,40 @@ pub struct RouteEdits {
     pub fields: FieldEdits,
     /// What is sent in place of the path; the query stays.
     pub path: Option<PathEdit>,
-    /// What is sent in place of the Host: `host` or `host:port`.
-    pub host: Option<Box<[u8]>>,
+    /// What is sent in place of the Host.
+    pub host: Option<Authority>,
 }
 
-/// Changes to the fields of a head.
+/// `host` or `host:port` that may stand in a Host field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority(Box<[u8]>);
+
+/// Changes to the fields of a head: some stay behind, then some are added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldEdits {
-    /// Names of fields that stay behind.
-    pub(crate) removed: Vec<Box<[u8]>>,
-    /// Field lines that are added, each with its line end.
-    pub(crate) added: Vec<u8>,
+    removed: Vec<Box<[u8]>>,
+    /// Whole lines, each with its end.
+    added: Vec<u8>,
 }
 
-/// Changes to a path. All paths here are in the form of [`canonical`](crate::target::canonical), without a slash at the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PathEdit {
-    /// A prefix, up to a segment's border, and what takes its place (nothing: it is stripped). Other paths stay.
-    Prefix(Box<[u8]>, Box<[u8]>),
-    /// What takes the place of every path.
-    Whole(Box<[u8]>),
+/// Which heads a field edit is for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Heads {
+    /// On their way to a backend.
+    Requests,
+    /// On their way to a client.
+    Responses,
+}
+
+/// Why a field cannot be edited.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum NotEditable {
+    /// The name is no token (RFC 9110 section 5.6.2).
+    Name,
+    /// The value holds a control byte, or space at an end (RFC 9110 section 5.5).
+    Value,
+    /// The field is ours to write, for this reason.
+    Protected(&'static str),
 }
 
 /// The state of a rate limit, as `RateLimit-Limit`, `-Remaining` and `-Reset` tell it.
@@ -81,4 +98,133 @@ pub struct RateLimit {
     pub remaining: u32,
     /// Seconds until all of them are there again.
     pub reset: u32,
+}
+
+impl Authority {
+    /// None if this is not `host` or `host:port`.
+    pub fn new(text: &[u8]) -> Option<Self> {
+        host::check(text).ok().map(|_| Authority(text.into()))
+    }
+
+    /// As it is sent.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl FieldEdits {
+    /// Fields of this name stay behind.
+    ///
+    /// # Errors
+    /// The name is not one that may be edited.
+    pub fn remove(&mut self, heads: Heads, name: &[u8]) -> Result<(), NotEditable> {
+        check_name(heads, name)?;
+        self.removed.push(name.to_ascii_lowercase().into());
+        Ok(())
+    }
+
+    /// A field of this name and value takes the place of all others of the name.
+    ///
+    /// # Errors
+    /// The name is not one that may be edited, or the value is none.
+    pub fn set(&mut self, heads: Heads, name: &[u8], value: &[u8]) -> Result<(), NotEditable> {
+        self.add(heads, name, value)?;
+        self.remove(heads, name)
+    }
+
+    /// A field of this name and value is added beside others of the name.
+    ///
+    /// # Errors
+    /// The name is not one that may be edited, or the value is none.
+    pub fn add(&mut self, heads: Heads, name: &[u8], value: &[u8]) -> Result<(), NotEditable> {
+        check_name(heads, name)?;
+        if trim(value) != value || !value.iter().copied().all(is_value) {
+            return Err(NotEditable::Value);
+        }
+        for part in [name, b": ", value, b"\r\n"] {
+            self.added.extend_from_slice(part);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
+    }
+
+    pub(crate) fn removes(&self, name: &[u8]) -> bool {
+        self.removed.iter().any(|removed| removed.eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn added(&self) -> &[u8] {
+        &self.added
+    }
+}
+
+fn check_name(heads: Heads, name: &[u8]) -> Result<(), NotEditable> {
+    if name.is_empty() || !name.iter().copied().all(is_token) {
+        return Err(NotEditable::Name);
+    }
+    let known = classify(name);
+    let reason = match known {
+        Known::Host => "requests get it by `rewrite: {host: ...}`",
+        Known::ContentLength | Known::TransferEncoding => "it tells where the body ends, and is written anew",
+        Known::Expect | Known::Http2Settings => "it belongs to the connection, and is written anew",
+        Known::RequestId if heads == Heads::Requests => "pylb sets it, and logs the request by it",
+        Known::Underscore => "servers that read `_` as `-` would take it for another field",
+        _ if HOP & known.bit() != 0 => "it belongs to the connection, and is written anew",
+        _ if FORWARDING & known.bit() != 0 => "it tells who the client is, and only pylb knows",
+        _ => return Ok(()),
+    };
+    Err(NotEditable::Protected(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_frames_a_message_or_names_the_client_is_not_edited() {
+        for name in [
+            "Host",
+            "content-length",
+            "Transfer-Encoding",
+            "Connection",
+            "keep-alive",
+            "Proxy-Connection",
+            "TE",
+            "upgrade",
+            "HTTP2-Settings",
+            "Expect",
+            "X-Forwarded-For",
+            "x-forwarded-proto",
+            "x-forwarded-anything",
+            "Forwarded",
+            "X-Real-IP",
+            "x_tenant",
+        ] {
+            for heads in [Heads::Requests, Heads::Responses] {
+                let mut edits = FieldEdits::default();
+                assert!(matches!(edits.remove(heads, name.as_bytes()), Err(NotEditable::Protected(_))), "{name}");
+                assert!(matches!(edits.set(heads, name.as_bytes(), b"1"), Err(NotEditable::Protected(_))), "{name}");
+                assert!(matches!(edits.add(heads, name.as_bytes(), b"1"), Err(NotEditable::Protected(_))), "{name}");
+                assert!(edits.is_empty(), "{name}");
+            }
+        }
+        let mut edits = FieldEdits::default();
+        assert!(matches!(edits.remove(Heads::Requests, b"X-Request-ID"), Err(NotEditable::Protected(_))));
+        assert_eq!(edits.remove(Heads::Responses, b"X-Request-ID"), Ok(()));
+    }
+
+    #[test]
+    fn no_value_ends_a_line() {
+        let mut edits = FieldEdits::default();
+        for value in [&b"1\r\nx: y"[..], b"\n", b"a\0", b" a", b"a\t", b"\x7f"] {
+            assert_eq!(edits.add(Heads::Responses, b"x-a", value), Err(NotEditable::Value), "{}", value.escape_ascii());
+        }
+        for name in [&b""[..], b"a b", b"a:", b"a\r\nb"] {
+            assert_eq!(edits.set(Heads::Responses, name, b"1"), Err(NotEditable::Name), "{}", name.escape_ascii());
+        }
+        assert!(edits.is_empty());
+    }
 }

@@ -7,7 +7,7 @@
 //!
 //! - [`head`]: the message head, as spans over one page
 //! - [`http1`]: parsing, rendering, bodies and turn-taking of HTTP/1
-//! - [`fields`] and [`edits`]: which fields are ours to remove and to set
+//! - [`fields`], [`edits`] and [`rewrite`]: which fields are ours to remove and to set, and what a route changes
 //! - [`target`] and [`host`]: the one normaliser of path and host
 //! - [`forwarded`]: the client's address behind trusted proxies
 //! - [`error`]: every rule, whose fault it is, and the status that answers it
@@ -38,10 +38,11 @@ pub mod head;
 pub mod host;
 pub mod http1;
 pub mod page;
+pub mod rewrite;
 pub mod rules;
 pub mod target;
 
-pub use edits::{FieldEdits, PathEdit, RateLimit, RequestEdits, ResponseEdits, RouteEdits};
+pub use edits::{Authority, FieldEdits, Heads, NotEditable, RateLimit, RequestEdits, ResponseEdits, RouteEdits};
 pub use error::{Blame, Fault, Rule};
 pub use head::{Framing, Head, Method, Version};
 pub use http1::body::{BodyReader, Taken};
@@ -49,4 +50,5 @@ pub use http1::parse::{Parsed, parse_request, parse_response};
 pub use http1::render::{chunk_prefix, render_request, render_response, response_framing};
 pub use http1::state::{Conversation, Event, Sending, Who};
 pub use page::{Page, Pages};
+pub use rewrite::PathEdit;
 pub use rules::{Limits, Rules};

@@ -7,7 +7,7 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use crate::edits::{RequestEdits, ResponseEdits};
+use crate::edits::{Authority, FieldEdits, RateLimit, RequestEdits, ResponseEdits, RouteEdits};
 use crate::fields::{FORWARDING, HOP, Known};
 use crate::head::{Framing, Head, Version};
 use crate::page::{CANONICAL, Field, LISTED};
@@ -20,16 +20,46 @@ pub fn render_request(head: &Head, edits: &RequestEdits<'_>, out: &mut Vec<u8>) 
     out.reserve(head.byte_len().saturating_add(ADDED));
     out.extend_from_slice(head.method_name());
     out.push(b' ');
-    out.extend_from_slice(head.target());
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    line(b"Host: ", head.authority(), out);
-    copy_fields(head, dropped_of_request(head, edits), out);
+    let dropped = dropped_of_request(head, edits);
+    match edits.route {
+        None => {
+            out.extend_from_slice(head.target());
+            out.extend_from_slice(b" HTTP/1.1\r\n");
+            line(b"Host: ", head.authority(), out);
+            copy_fields(head, |field, _| dropped & field.known.bit() != 0, out);
+        }
+        Some(route) => write_edited(head, route, dropped, out),
+    }
     write_framing(head.framing, out);
     write_forwarded(head, edits, out);
     if let Some(id) = edits.request_id {
         line(b"X-Request-ID: ", id, out);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The lines up to and with the client's fields, as the route wants them.
+#[cold]
+fn write_edited(head: &Head, route: &RouteEdits, dropped: u32, out: &mut Vec<u8>) {
+    let target = head.target();
+    match &route.path {
+        Some(edit) => {
+            let tail = head.query().map_or(0, |query| query.len().saturating_add(1));
+            let (path, query) = target.split_at_checked(target.len().saturating_sub(tail)).unwrap_or_default();
+            edit.write(head.path(), path, out);
+            out.extend_from_slice(query);
+        }
+        None => out.extend_from_slice(target),
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    line(b"Host: ", route.host.as_ref().map_or(head.authority(), Authority::as_bytes), out);
+    copy_edited(head, dropped, &route.fields, out);
+    out.extend_from_slice(route.fields.added());
+}
+
+#[cold]
+fn copy_edited(head: &Head, dropped: u32, edits: &FieldEdits, out: &mut Vec<u8>) {
+    copy_fields(head, |field, bytes| dropped & field.known.bit() != 0 || edits.removes(field.name(bytes)), out);
 }
 
 fn dropped_of_request(head: &Head, edits: &RequestEdits<'_>) -> u32 {
@@ -72,8 +102,12 @@ pub fn render_response(head: &Head, edits: &ResponseEdits<'_>, out: &mut Vec<u8>
     out.push(b' ');
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
-    copy_fields(head, HOP, out);
+    match edits.route {
+        None => copy_fields(head, |field, _| HOP & field.known.bit() != 0, out),
+        Some(route) => copy_edited(head, HOP, route, out),
+    }
     if !head.is_interim() {
+        write_added(edits, out);
         write_response_framing(head, edits.framing, out);
         let open = edits.keep_alive && edits.framing != Framing::UntilClose;
         match (open, edits.version) {
@@ -83,6 +117,22 @@ pub fn render_response(head: &Head, edits: &ResponseEdits<'_>, out: &mut Vec<u8>
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Fields that are ours or the route's to add.
+fn write_added(edits: &ResponseEdits<'_>, out: &mut Vec<u8>) {
+    if let Some(route) = edits.route {
+        out.extend_from_slice(route.added());
+    }
+    if let Some(cookie) = edits.set_cookie {
+        line(b"Set-Cookie: ", cookie, out);
+    }
+    if let Some(RateLimit { limit, remaining, reset }) = edits.rate {
+        let mut digits = itoa::Buffer::new();
+        line(b"RateLimit-Limit: ", digits.format(limit).as_bytes(), out);
+        line(b"RateLimit-Remaining: ", digits.format(remaining).as_bytes(), out);
+        line(b"RateLimit-Reset: ", digits.format(reset).as_bytes(), out);
+    }
 }
 
 /// How the body of a response is framed for a client: HTTP/1.0 does not know chunks, and only it has to wait for the close.
@@ -129,12 +179,12 @@ fn write_framing(framing: Framing, out: &mut Vec<u8>) {
     }
 }
 
-/// Copies the fields whose kind is not in `dropped` and that `Connection` does not end here.
-fn copy_fields(head: &Head, dropped: u32, out: &mut Vec<u8>) {
+/// Copies the fields that do not stay behind, neither by `dropped` nor by `Connection`.
+fn copy_fields(head: &Head, dropped: impl Fn(&Field, &[u8]) -> bool, out: &mut Vec<u8>) {
     let bytes = &head.page.bytes;
     let mut run = 0..0;
     for field in &head.page.fields {
-        if dropped & field.known.bit() != 0 || field.is(LISTED) {
+        if dropped(field, bytes) || field.is(LISTED) {
             continue;
         }
         let start = field.name_start as usize;
