@@ -218,7 +218,7 @@ impl Exchange {
             // It had been closed while it was idle: nobody's fault, and something to learn.
             Some(age) if failure == Failure::ClosedEarly => {
                 worker.meter().stale.add(1);
-                worker.upstream.borrow_mut().learn(pick.live(), age);
+                worker.upstream.borrow_mut().learn(pick.live(), age, worker.now());
             }
             _ if matches!(failure.blame(), Blame::Backend) && self.story.status == 0 => {
                 pick.failed(worker, worker.now(), failure.reason());

@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     ConnectTimeout,
     /// Another error while connecting (no route, no permission, unix socket missing).
     ConnectFailed,
+    /// The backend accepted and closed before anything was sent.
+    ClosedUnused,
     /// No descriptor was left for a connection to the backend.
     Exhausted,
     /// The backend closed or reset before the first byte of its answer.
@@ -62,6 +64,7 @@ impl Failure {
             Failure::ConnectRefused
             | Failure::ConnectTimeout
             | Failure::ConnectFailed
+            | Failure::ClosedUnused
             | Failure::ClosedEarly
             | Failure::CutInHead
             | Failure::Truncated
@@ -84,7 +87,7 @@ impl Failure {
     /// Whether the request may go to a backend again: never processed, or processed harmlessly and only once more.
     pub(crate) fn may_retry(self, spent: Spent) -> bool {
         match self {
-            Failure::ConnectRefused | Failure::ConnectTimeout | Failure::ConnectFailed => true,
+            Failure::ConnectRefused | Failure::ConnectTimeout | Failure::ConnectFailed | Failure::ClosedUnused => true,
             Failure::ClosedEarly => spent.idempotent && !spent.body_taken && !spent.closed_before,
             _ => false,
         }
@@ -103,6 +106,7 @@ impl Failure {
             Failure::ConnectTimeout | Failure::ResponseTimeout => 504,
             Failure::ConnectRefused
             | Failure::ConnectFailed
+            | Failure::ClosedUnused
             | Failure::ClosedEarly
             | Failure::CutInHead
             | Failure::Truncated
@@ -121,6 +125,7 @@ impl Failure {
             Failure::ConnectRefused => Some("connection_refused"),
             Failure::ConnectTimeout => Some("connection_timeout"),
             Failure::ConnectFailed => Some("destination_ip_unroutable"),
+            Failure::ClosedUnused => Some("connection_terminated"),
             Failure::ClosedEarly | Failure::CutInHead | Failure::Truncated => Some("http_response_incomplete"),
             Failure::ResponseTimeout | Failure::ResponseIdle => Some("http_response_timeout"),
             Failure::Exhausted | Failure::Stopped => Some("proxy_internal_error"),
@@ -135,6 +140,7 @@ impl Failure {
             Failure::ConnectRefused => "connection refused",
             Failure::ConnectTimeout => "connect timeout",
             Failure::ConnectFailed => "connect failed",
+            Failure::ClosedUnused => "closed unused",
             Failure::Exhausted => "no descriptors left",
             Failure::ClosedEarly | Failure::CutInHead => "incomplete-head",
             Failure::Truncated => "incomplete-body",
@@ -156,6 +162,7 @@ impl Failure {
             Failure::ConnectRefused => "The backend refused the connection.",
             Failure::ConnectTimeout => "The backend did not accept the connection in time.",
             Failure::ConnectFailed => "The backend could not be reached.",
+            Failure::ClosedUnused => "The backend closed the connection before it got the request.",
             Failure::Exhausted => "The proxy has no descriptor left.",
             Failure::ClosedEarly => "The backend closed the connection before it answered.",
             Failure::CutInHead | Failure::Truncated | Failure::ResponseIdle => "The backend's answer ended early.",

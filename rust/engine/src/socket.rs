@@ -39,9 +39,10 @@ impl Socket {
         }
     }
 
-    /// Whether the runtime has seen data, a FIN or an error that nobody has read yet. No system call.
-    pub(crate) fn has_news(&self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
+    /// Whether the runtime has seen data, a FIN or an error that nobody has read yet; if not, it wakes `watcher` when it
+    /// does. No system call. It may be wrong after a read that filled its buffer.
+    pub(crate) fn has_news(&self, watcher: &Waker) -> bool {
+        let mut cx = Context::from_waker(watcher);
         match self {
             Socket::Tcp(stream) => stream.poll_read_ready(&mut cx).is_ready(),
             Socket::Unix(stream) => stream.poll_read_ready(&mut cx).is_ready(),
@@ -50,13 +51,24 @@ impl Socket {
 
     /// The same question put to the kernel (one `recv` that takes nothing), for when a guess is not enough.
     pub(crate) fn has_news_now(&self) -> bool {
-        let mut byte = [0u8; 1];
+        !matches!(self.peek(), Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// Whether the peer has closed and nothing is left to read.
+    pub(crate) fn is_closed_now(&self) -> bool {
+        match self.peek() {
+            Ok(count) => count == 0,
+            Err(error) => error != rustix::io::Errno::AGAIN,
+        }
+    }
+
+    fn peek(&self) -> rustix::io::Result<usize> {
         let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
         let fd = match self {
             Socket::Tcp(stream) => stream.as_fd(),
             Socket::Unix(stream) => stream.as_fd(),
         };
-        !matches!(rustix::net::recv(fd, &mut byte, flags), Err(rustix::io::Errno::AGAIN))
+        rustix::net::recv(fd, &mut [0u8; 1], flags).map(|(count, _)| count)
     }
 
     /// Sends FIN; the other direction stays open.

@@ -1,4 +1,5 @@
 //! Connections to backends: made on demand, kept while they are likely to be alive.
 
+mod ages;
 pub(crate) mod connect;
 pub(crate) mod pool;

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use plan::Tick;
@@ -102,6 +103,7 @@ fn live(index: usize, shared: &Arc<Shared>, inbox: &mut UnboundedReceiver<Comman
 async fn root(worker: &Rc<Worker>, inbox: &mut UnboundedReceiver<Command>, kept: &RefCell<Kept>) {
     let mut doors = Doors::default();
     worker.resume(&mut doors, &kept.borrow());
+    tokio::task::spawn_local(keep_upstream(Rc::clone(worker)));
     let mut tick = tokio::time::interval(Duration::from_millis(u64::from(TICK_MS)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -114,6 +116,16 @@ async fn root(worker: &Rc<Worker>, inbox: &mut UnboundedReceiver<Command>, kept:
             () = poll_fn(|cx| doors.poll_accept(cx, worker)) => {}
         }
     }
+}
+
+/// Lets go of idle connections to backends in the moment in which they close.
+async fn keep_upstream(worker: Rc<Worker>) {
+    poll_fn(|cx| {
+        let closed = worker.upstream.borrow_mut().notice(cx, worker.now());
+        worker.meter().stale.add(closed);
+        Poll::Pending
+    })
+    .await
 }
 
 impl Worker {

@@ -17,6 +17,9 @@ use crate::worker::Worker;
 /// How long a connection to a backend waits for descriptors to become free.
 const BREATH: Duration = Duration::from_millis(TICK_MS as u64);
 
+/// How often a backend is connected to again that closes what it has just accepted.
+const RECONNECTS: u32 = 2;
+
 impl Exchange {
     /// Takes an idle connection to the picked backend; false if there is none that is safe enough.
     pub(super) fn reuse(&mut self, worker: &Worker) -> bool {
@@ -40,12 +43,21 @@ impl Exchange {
     pub(super) async fn open(&mut self, worker: &Worker, down: &mut Conn) -> Result<(), Failure> {
         let begun = worker.now();
         worker.clock.expire_in(self.seat, self.pick().address().1);
+        let mut unused = 0;
         let conn = loop {
             match self.connect(worker, down).await {
                 // Idle connections of all workers make room at the next tick.
                 Err(Failure::Exhausted) if !worker.clock.expired(self.seat) => {
                     worker.free_descriptors();
                     tokio::time::sleep(BREATH).await;
+                }
+                // Closed before it got a byte: a worker that is late, or a backend that takes nobody.
+                Ok(conn) if conn.socket().is_closed_now() => {
+                    worker.meter().stale.add(1);
+                    unused += 1;
+                    if unused > RECONNECTS {
+                        return Err(Failure::ClosedUnused);
+                    }
                 }
                 result => break result?,
             }

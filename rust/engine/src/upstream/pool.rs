@@ -1,42 +1,40 @@
 //! Idle connections to backends, one pool per worker.
 //!
 //! The danger is the race: a request goes out while the backend's FIN is on its way, and nobody can say whether it was
-//! processed. Three things keep that rare. The youngest connection is taken first. A connection that the runtime knows
-//! to be closed is never taken. And how long a backend keeps idle connections is honoured where it says so
-//! (`Keep-Alive: timeout=N`) and learned where it does not: 80 % of the youngest age at which one was found closed,
-//! starting at 4 s; the figure grows again by half a second every 10 s, so that a crash of a backend, which closes young
-//! connections too, does not mark it for ever. A request that may not be sent twice gets a connection younger than half
-//! of that, and the kernel is asked about it, or a new one.
+//! processed. Four things keep that rare. The youngest connection is taken first. A connection that the runtime knows
+//! to be closed is never taken. How long a backend keeps idle connections is honoured where it says so
+//! (`Keep-Alive: timeout=N`) and learned where it does not (`ages.rs`). And a request that may not be sent twice gets a
+//! connection younger than half of that, about which the kernel is asked in the last moment, or a new one.
+//!
+//! When a connection closed is known exactly only if somebody watches. Watching costs a lock per request, so it begins
+//! with the first close that was earlier than expected: from then on the runtime wakes the *keeper*, a task of the
+//! worker, when a connection to this backend closes.
 //!
 //! A burst leaves more idle connections than `idle_connections` allows. They are closed by the sweep once they
 //! have been idle for a second, not at once: under steady load the same burst comes again within milliseconds.
 
 use std::collections::HashMap;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use plan::Tick;
 
+use super::ages::Ages;
 use crate::end::Conn;
 
-/// How long a backend is taken to keep idle connections until it shows otherwise.
-const FIRST_GUESS: Duration = Duration::from_secs(4);
 /// Idle connections beyond the limit are closed after this long.
 const SURPLUS: Duration = Duration::from_secs(1);
-/// How often what was learned is relaxed.
-const RELAX: Duration = Duration::from_secs(10);
-/// By how much: back at the first guess within 80 s.
-const RELAX_BY: Duration = Duration::from_millis(500);
 
 /// The idle connections of one worker, by the identity of the backend's live state.
-#[derive(Default)]
 pub(crate) struct Pool {
     shelves: HashMap<u64, Shelf, foldhash::fast::RandomState>,
-    relaxed: Tick,
+    /// Wakes whoever calls [`Pool::notice`].
+    keeper: Waker,
 }
 
 struct Shelf {
     idle: Vec<Idle>,
-    learned: Duration,
+    ages: Ages,
     limit: usize,
 }
 
@@ -72,15 +70,17 @@ impl Pool {
         };
         while let Some(youngest) = shelf.idle.last() {
             let age = now.since(youngest.since);
-            let limit = youngest.keepalive.unwrap_or(shelf.learned);
+            let limit = youngest.keepalive.unwrap_or(shelf.ages.limit());
             if !replayable && age >= limit / 2 {
                 return Found::Nothing;
             }
             let Some(idle) = shelf.idle.pop() else { break };
-            let closed = idle.conn.socket().has_news() || (!replayable && idle.conn.socket().has_news_now());
+            let socket = idle.conn.socket();
+            // What the runtime takes for news may be the rest of a read that filled the buffer: the kernel knows.
+            let closed = (socket.has_news(Waker::noop()) || !replayable) && socket.has_news_now();
             if closed {
                 *stale += 1;
-                shelf.learn(age);
+                shelf.ages.closed(age, now);
             } else if age <= limit {
                 return Found::Idle(idle.conn, age);
             }
@@ -95,30 +95,37 @@ impl Pool {
             return;
         }
         let shelf =
-            self.shelves.entry(backend).or_insert_with(|| Shelf { idle: Vec::new(), learned: FIRST_GUESS, limit: 0 });
+            self.shelves.entry(backend).or_insert_with(|| Shelf { idle: Vec::new(), ages: Ages::new(), limit: 0 });
         shelf.limit = terms.limit as usize;
+        if shelf.ages.is_suspicious() && conn.socket().has_news(&self.keeper) {
+            self.keeper.wake_by_ref();
+        }
         shelf.idle.push(Idle { conn, since: now, keepalive: terms.keepalive });
     }
 
     /// A connection of this age was closed by the backend before it answered.
-    pub(crate) fn learn(&mut self, backend: u64, age: Duration) {
+    pub(crate) fn learn(&mut self, backend: u64, age: Duration, now: Tick) {
         if let Some(shelf) = self.shelves.get_mut(&backend) {
-            shelf.learn(age);
+            shelf.ages.closed(age, now);
         }
+    }
+
+    /// Lets go of watched connections that have just closed; `cx` is of the task to wake for the next. Returns how many.
+    pub(crate) fn notice(&mut self, cx: &Context<'_>, now: Tick) -> u64 {
+        if !self.keeper.will_wake(cx.waker()) {
+            self.keeper = cx.waker().clone();
+        }
+        let watched = self.shelves.values_mut().filter(|shelf| shelf.ages.is_suspicious());
+        watched.map(|shelf| shelf.drop_closed(&self.keeper, now)).sum()
     }
 
     /// Closes what is too old, surplus or closed by the backend. Returns how many the backend had closed.
     pub(crate) fn sweep(&mut self, now: Tick) -> u64 {
-        let relax = now.since(self.relaxed) >= RELAX;
-        if relax {
-            self.relaxed = now;
-        }
         let mut closed = 0;
         for shelf in self.shelves.values_mut() {
-            closed += shelf.sweep(now);
-            if relax {
-                shelf.learned = (shelf.learned + RELAX_BY).min(FIRST_GUESS);
-            }
+            closed += shelf.drop_closed(&self.keeper, now);
+            shelf.trim(now);
+            shelf.ages.relax(now);
         }
         closed
     }
@@ -139,33 +146,38 @@ impl Pool {
     }
 }
 
+impl Default for Pool {
+    fn default() -> Self {
+        Pool { shelves: HashMap::default(), keeper: Waker::noop().clone() }
+    }
+}
+
 impl Shelf {
-    fn learn(&mut self, age: Duration) {
-        self.learned = self.learned.min(age / 5 * 4);
+    fn drop_closed(&mut self, keeper: &Waker, now: Tick) -> u64 {
+        let before = self.idle.len();
+        let ages = &mut self.ages;
+        self.idle.retain(|idle| {
+            let socket = idle.conn.socket();
+            let closed = socket.has_news(keeper) && socket.has_news_now();
+            if closed {
+                ages.closed(now.since(idle.since), now);
+            }
+            !closed
+        });
+        (before - self.idle.len()) as u64
     }
 
-    fn sweep(&mut self, now: Tick) -> u64 {
-        let mut closed = 0;
-        let mut youngest_closed = Duration::MAX;
+    fn trim(&mut self, now: Tick) {
         let mut surplus = self.idle.len().saturating_sub(self.limit);
-        let learned = self.learned;
+        let learned = self.ages.limit();
         self.idle.retain(|idle| {
             let age = now.since(idle.since);
-            if idle.conn.socket().has_news() {
-                closed += 1;
-                youngest_closed = youngest_closed.min(age);
-                return false;
-            }
             if surplus > 0 && age >= SURPLUS {
                 surplus -= 1;
                 return false;
             }
             age <= idle.keepalive.unwrap_or(learned)
         });
-        if closed > 0 {
-            self.learn(youngest_closed);
-        }
-        closed
     }
 }
 
@@ -230,7 +242,7 @@ mod tests {
     /// Waits until the runtime has seen that the backend closed.
     async fn close_and_notice(conn: &Conn, far: UnixStream) {
         drop(far);
-        while !conn.socket().has_news() {
+        while !conn.socket().has_news(Waker::noop()) {
             tokio::task::yield_now().await;
         }
     }
