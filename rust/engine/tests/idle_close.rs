@@ -39,8 +39,8 @@ fn connections_that_close_after_1_to_50_ms_cost_almost_nothing() {
                     if number >= total {
                         return;
                     }
-                    let method = if number % 2 == 0 { "GET" } else { "POST" };
-                    let body = if number % 2 == 0 { "" } else { "pay 100" };
+                    let method = if number.is_multiple_of(2) { "GET" } else { "POST" };
+                    let body = if number.is_multiple_of(2) { "" } else { "pay 100" };
                     let status = client.ask(method, &format!("/{number}"), body);
                     *outcomes.lock().unwrap().entry((method, status, number >= LEARNING)).or_default() += 1;
                     if status == 0 {
