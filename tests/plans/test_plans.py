@@ -1,7 +1,7 @@
 """Golden pairs: a file in `cases` holds what a user writes and what it becomes, or the mistakes they see.
 
-Sections start with `=== NAME`. The first is pylb.yaml, others that end in `.yaml` are files beside it;
-`environment` holds variables. Then comes what must be true:
+Sections start with `=== NAME`. The first is pylb.yaml, others whose names end like a file's are files beside
+it; `environment` holds variables. Then comes what must be true:
 
     draft         lines `path = JSON` that must be in the draft, as far as it is told
     whole draft   all lines, none more
@@ -48,6 +48,10 @@ def shown(mistake: Mistake) -> str:
     return f"{mistake.place}: {mistake.message}" + (f" -- {mistake.hint}" if mistake.hint else "")
 
 
+def is_file(section: str) -> bool:
+    return section.endswith((".yaml", ".html", ".txt"))
+
+
 def lines(text: str | None) -> list[str]:
     return [line for line in (text or "").splitlines() if line.strip()]
 
@@ -68,14 +72,14 @@ def test_what_a_user_writes_becomes_what_the_case_says(
     parts = sections(case)
     monkeypatch.chdir(tmp_path)
     for name, text in parts.items():
-        if name.endswith(".yaml"):
+        if is_file(name):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text)
     environ = dict(line.split("=", 1) for line in lines(parts.get("environment")))
-    draft, mistakes, warnings = outcome(Path("pylb.yaml"), environ)
+    found = outcome(Path("pylb.yaml"), environ)
+    draft, mistakes, warnings = ([line.replace(str(tmp_path), "/here") for line in part] for part in found)
     assert mistakes == lines(parts.get("mistakes"))
     assert warnings == lines(parts.get("warnings"))
-    draft = [line.replace(str(tmp_path), "/here") for line in draft]
     if "whole draft" in parts:
         assert draft == lines(parts["whole draft"])
     missing = [line for line in lines(parts.get("draft")) if line not in draft]
@@ -87,4 +91,4 @@ def test_every_case_says_what_must_be_true() -> None:
     for case in CASES:
         names = set(sections(case))
         assert names & (known - {"environment"}), case
-        assert all(name in known or name.endswith(".yaml") for name in names), case
+        assert all(name in known or is_file(name) for name in names), case

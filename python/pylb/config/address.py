@@ -55,13 +55,22 @@ def backend(value: object, info: ValidationInfo) -> str:
     return value
 
 
-def admin(value: object, info: ValidationInfo) -> str:
-    """The admin socket: `unix:/run/pylb/admin.sock`."""
+def dns(value: object, info: ValidationInfo) -> str:
+    """`name:9001`, whose addresses are all backends."""
     if isinstance(value, str) and value.startswith("unix:"):
-        return _unix(value, info)
-    raise wrong(
-        f"admin on {shown(value)} is not supported yet", "write for example unix:/run/pylb/admin.sock"
-    )
+        raise wrong(f"{shown(value)} is a socket, not a name", f"write address: {value}")
+    written = backend(value, info)
+    where, _ = host_port(written)
+    if ip(where) is not None:
+        raise wrong(f"{shown(value)} is an address, not a name", f'write address: "{value}"')
+    return written
+
+
+def admin(value: object, info: ValidationInfo) -> str:
+    """`unix:/run/pylb/admin.sock`, or `127.0.0.1:9902`."""
+    if isinstance(value, str) and value.startswith("fd:"):
+        raise wrong("admin cannot take an inherited socket", "write for example unix:/run/pylb/admin.sock")
+    return bind(value, info)
 
 
 def network(value: object) -> str:
@@ -134,6 +143,9 @@ AdminBind = Annotated[
     BeforeValidator(admin),
     _schema("unix:/run/pylb/admin.sock"),
     Kind("address", "unix:/run/pylb/admin.sock"),
+]
+DnsName = Annotated[
+    str, BeforeValidator(dns), _schema("web.internal:9001"), Kind("name and port", "web.internal:9001")
 ]
 Port = Annotated[
     int,

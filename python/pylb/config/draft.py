@@ -10,7 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pylb.config.address import host_port
-from pylb.config.model import Backend, Listener, Pool, Route, Settings
+from pylb.config.listeners import Listener
+from pylb.config.model import Settings
+from pylb.config.pages import Pages
+from pylb.config.pool_draft import pool_draft
+from pylb.config.route_draft import route_draft
+from pylb.config.scalar import milliseconds
 from pylb.config.text import ip
 from pylb.errors import Path
 
@@ -26,10 +31,14 @@ Unresolved = list[tuple[Path, str]]
 """Paths of the backends whose names have no address, each with a message."""
 
 
-def draft(settings: Settings, resolve: Resolve, max_clients: int) -> tuple[dict[str, Any], Unresolved]:
+def draft(
+    settings: Settings, resolve: Resolve, max_clients: int, pages: Pages
+) -> tuple[dict[str, Any], Unresolved]:
     """The draft as plain values, and what could not be resolved: there, STAND_IN is the address."""
     names = _Names(resolve)
-    pools = {name: _pool(pool, ("pools", name), names) for name, pool in settings.pools.items()}
+    pools = {
+        name: pool_draft(pool, ("pools", name), names.address, pages) for name, pool in settings.pools.items()
+    }
     plain = {
         "listeners": {name: _listener(listener) for name, listener in settings.listeners.items()},
         "pools": pools,
@@ -91,79 +100,12 @@ def _listener(listener: Listener) -> dict[str, Any]:
         "bind": list(listener.bind),
         "protocol": listener.protocol,
         "trusted_proxies": list(listener.trusted_proxies),
-        "timeouts": _milliseconds(listener.timeouts.model_dump()),
+        "timeouts": milliseconds(listener.timeouts.model_dump()),
         "limits": listener.limits.model_dump(),
         "lenient": listener.lenient,
         "encoded_slash": listener.encoded_slash,
         "half_close": listener.half_close,
         "path": listener.path,
         "access_log": listener.access_log == "on",
-        "routes": [_route(route) for route in listener.routes],
+        "routes": [route_draft(route) for route in listener.routes],
     }
-
-
-def _route(route: Route) -> dict[str, Any]:
-    return {
-        "name": route.name,
-        "match": {
-            **route.match.model_dump(),
-            "methods": [],
-            "headers": {},
-            "cookies": {},
-            "query": {},
-            "client": [],
-        },
-        "pool": route.pool,
-        "split": None,
-        "split_by": None,
-        "redirect": None,
-        "respond": None,
-        "timeouts": _milliseconds(route.timeouts.model_dump()),
-        "rate_limit": None,
-        "rewrite": None,
-        "request_headers": {"set": {}, "add": {}, "remove": []},
-        "response_headers": {"set": {}, "add": {}, "remove": []},
-    }
-
-
-def _pool(pool: Pool, path: Path, names: _Names) -> dict[str, Any]:
-    backends = enumerate(pool.backends)
-    where, what = pool.balance.key or ("", "")
-    return {
-        "balance": {
-            "policy": pool.balance.policy,
-            "key": {where: what if where != "path" else True} if where else None,
-        },
-        "backends": [_backend(backend, (*path, "backends", at), names) for at, backend in backends],
-        "checked": pool.health is not None,
-        "passive": {**pool.passive.model_dump(), **_milliseconds({"eject": pool.passive.eject})},
-        "timeouts": {**_milliseconds(pool.timeouts.model_dump()), "idle": 3_600_000},
-        "idle_connections": pool.idle_connections,
-        "slow_start": 0,
-        "drain": 600_000,
-        "queue": {"size": 1000, "timeout": 5000},
-        "retries": {
-            "tries": 3,
-            "on": ["connect", "stale", "closed", "refused_stream"],
-            "budget": 20,
-            "replay": 65_536,
-            "per_try": None,
-        },
-        "errors": {},
-        "sticky": None,
-    }
-
-
-def _backend(backend: Backend, path: Path, names: _Names) -> dict[str, Any]:
-    return {
-        "name": backend.address,
-        "address": names.address(backend.address, path),
-        "weight": backend.weight,
-        "backup": backend.backup,
-        "max_in_flight": None,
-        "draining": False,
-    }
-
-
-def _milliseconds(times: dict[str, float | None]) -> dict[str, int | None]:
-    return {name: None if seconds is None else round(seconds * 1000) for name, seconds in times.items()}

@@ -6,17 +6,21 @@ meant is known: its keys give "did you mean", its `later` says what is not built
 """
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from pydantic import Tag
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from pylb.config.model import Section, Settings
-from pylb.config.scalar import Kind, shown
+from pylb.config.model import Settings
+from pylb.config.scalar import Kind, shown, suggest
+from pylb.config.section import Section
 from pylb.config.tree import Tree, dotted
 from pylb.errors import Mistake, Path
+
+Tagged = tuple[str, Any]
+"""A member of a union, after its tag."""
 
 
 class _Spot:
@@ -28,31 +32,35 @@ class _Spot:
         self.section: type[Section] = Settings
         self.field: FieldInfo | None = None
         self.is_key = False
-        self.types: list[Any] = [Settings]
+        self.types: list[Tagged] = [("", Settings)]
         """What may stand at the path."""
         for part in location:
-            self.types = self._step(self.types, part)
+            self.types = self._step(part)
 
-    def _step(self, types: list[Any], part: str | int) -> list[Any]:
-        sections = [kind for kind in types if isinstance(kind, type) and issubclass(kind, Section)]
+    def _step(self, part: str | int) -> list[Tagged]:
         if part == "[key]":
             self.is_key = True
-            return types
-        if len(sections) > 1:
-            return [section for section in sections if part in section.model_fields]
+            return self.types
+        if chosen := [kind for tag, kind in self.types if tag == part]:
+            return [("", kind) for kind in chosen]
         self.path = (*self.path, part)
-        if sections:
+        kinds = [kind for _, kind in self.types]
+        if sections := [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]:
             self.section = sections[0]
             self.field = self.section.model_fields.get(str(part))
-            return leaves(self.field.annotation) if self.field else []
-        inner = [get_args(kind)[-1 if get_origin(kind) is dict else 0] for kind in types if get_args(kind)]
-        return [leaf for kind in inner for leaf in leaves(kind)]
+            return members(self.field.annotation) if self.field else []
+        inner = [get_args(kind)[-1 if get_origin(kind) is dict else 0] for kind in kinds if get_args(kind)]
+        return [member for kind in inner for member in members(kind)]
+
+    def go(self, at: Path, is_key: bool) -> None:
+        """Further on, into a value that was checked as one."""
+        self.path, self.is_key = (*self.path, *at), self.is_key or is_key
 
 
 def explain(errors: Iterable[ErrorDetails], tree: Tree) -> list[Mistake]:
     """One mistake per error. Those that only follow from another one are left out; empty values are
     cross.py's."""
-    spots = [(_Spot(error["loc"]), error) for error in errors]
+    spots = [(_spot(error), error) for error in errors]
     excused = {
         (*spot.path[:-1], replaced)
         for spot, error in spots
@@ -61,18 +69,24 @@ def explain(errors: Iterable[ErrorDetails], tree: Tree) -> list[Mistake]:
     return [
         _mistake(spot, error, tree)
         for spot, error in spots
-        if error["input"] is not None and not (error["type"] == "missing" and spot.path in excused)
+        if not _is_nothing(error) and not (error["type"] == "missing" and spot.path in excused)
     ]
 
 
 def leaves(annotation: Any) -> list[Any]:
     """The members of a type behind Annotated, Optional and unions."""
-    origin = get_origin(annotation)
+    return [kind for _, kind in members(annotation)]
+
+
+def members(annotation: Any, tag: str = "") -> list[Tagged]:
+    """The same with their tags, which pydantic puts into the path of an error; "" for none."""
+    origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return leaves(get_args(annotation)[0])
+        tags = [item.tag for item in inner[1:] if isinstance(item, Tag)]
+        return members(inner[0], *tags[:1] or (tag,))
     if origin in (Union, UnionType):
-        return [leaf for member in get_args(annotation) for leaf in leaves(member) if leaf is not type(None)]
-    return [annotation]
+        return [found for one in inner for found in members(one) if found[1] is not type(None)]
+    return [(tag, annotation)]
 
 
 def example(field: FieldInfo | None) -> str:
@@ -89,18 +103,26 @@ def kinds(field: FieldInfo) -> list[Kind]:
     return [item for item in (*field.metadata, *_metadata(field.annotation)) if isinstance(item, Kind)]
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, else an empty text."""
-    near = get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
-    return near[0] if near else ""
-
-
 def _metadata(annotation: Any) -> list[Any]:
     """What Annotated types carry, through Optional and unions."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return [*inner[1:], *_metadata(inner[0])]
     return [item for member in inner for item in _metadata(member)] if origin in (Union, UnionType) else []
+
+
+def _spot(error: ErrorDetails) -> _Spot:
+    spot, context = _Spot(error["loc"]), error.get("ctx", {})
+    spot.go(context.get("at", ()), context.get("is_key", False))
+    return spot
+
+
+def _is_nothing(error: ErrorDetails) -> bool:
+    """Whether the error is about a value that is not there."""
+    found = error["input"]
+    for part in error.get("ctx", {}).get("at", ()):
+        found = found.get(part, "") if isinstance(found, dict) else found
+    return found is None
 
 
 def _replaced(spot: _Spot) -> str:
@@ -182,7 +204,7 @@ def _choose(written: object, field: FieldInfo | None) -> str:
 
 
 def _keys_hint(spot: _Spot) -> str:
-    sections = [kind for kind in spot.types if isinstance(kind, type) and issubclass(kind, Section)]
+    sections = [kind for _, kind in spot.types if isinstance(kind, type) and issubclass(kind, Section)]
     known = [name for section in sections for name in section.model_fields]
     return f"known here: {', '.join(known)}" if known else _write_value(spot.field)
 

@@ -13,6 +13,7 @@ from pylb.config.desired import Plain
 from pylb.config.draft import Resolve, carried_clients, draft, resolve
 from pylb.config.explain import explain, named
 from pylb.config.model import Settings
+from pylb.config.pages import Pages
 from pylb.config.read import decode, read
 from pylb.config.repair import Repair
 from pylb.config.tree import Tree
@@ -53,10 +54,12 @@ class Config:
     def drafted(
         self, *, resolve: Resolve = resolve, descriptors: int | None = None
     ) -> tuple[Plain, list[Mistake]]:
-        """The draft, and a mistake for each name without an address: one that nobody has stands in for it."""
+        """The draft, and a mistake for each name without an address (one that nobody has stands in for it)
+        and for each page that cannot be read."""
         clients = self.model.max_clients or carried_clients(descriptors)
-        plain, unresolved = draft(self.model, resolve, clients)
-        return plain, self.nameless(unresolved)
+        pages = Pages()
+        plain, unresolved = draft(self.model, resolve, clients, pages)
+        return plain, [*self.nameless(unresolved), *pages.mistakes(self.tree)]
 
     def nameless(self, unresolved: Sequence[tuple[Path, str]]) -> list[Mistake]:
         """Names without an address, as mistakes."""
@@ -66,7 +69,7 @@ class Config:
     @property
     def keys(self) -> dict[str, tuple[bytes, ...]]:
         """The keys of sticky cookies, of each pool that names its own."""
-        return {}
+        return {name: keys for name, pool in self.model.pools.items() if (keys := pool.keys)}
 
     def locate(self, path: Path) -> Place:
         """Where a path of the file or the draft is written."""
@@ -78,12 +81,12 @@ class Config:
 
     def explain(self, errors: Sequence[tuple[Path, str]]) -> list[Mistake]:
         """The core's errors, at their places in the file."""
-        written = [(_written(path), message) for path, message in errors]
+        written = [(self.tree.written(_named_in_file(path)), message) for path, message in errors]
         mistakes = [Mistake(self.locate(path), path, named(path, message)) for path, message in written]
         return in_order(mistakes, self.files)
 
 
-def _written(path: Path) -> Path:
+def _named_in_file(path: Path) -> Path:
     """A path of the draft as one of the file; they differ in one place."""
     return ("metrics", "bind", *path[1:]) if path[:1] == ("metrics",) else path
 

@@ -7,11 +7,16 @@ Text that holds digits counts as a number where one is expected, because `${VAR}
 """
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from pylb.errors import Path
 
 MAX_SECONDS = 4_000_000
 """Durations reach the core as 32-bit milliseconds: 49 days at most; this is a round number below."""
@@ -29,9 +34,22 @@ class Kind:
     example: str
 
 
-def wrong(message: str, hint: str = "") -> PydanticCustomError:
-    """The error of a single value; explain.py adds where it is and what it is called."""
-    return PydanticCustomError("pylb", "{message}", {"message": message, "hint": hint})
+def wrong(message: str, hint: str = "", *, at: Path = (), is_key: bool = False) -> PydanticCustomError:
+    """The error of a single value; explain.py adds where it is and what it is called. `at` leads to a part of
+    the value, or to a key of it."""
+    context = {"message": message, "hint": hint, "at": at, "is_key": is_key}
+    return PydanticCustomError("pylb", "{message}", context)
+
+
+@contextmanager
+def below(*path: str | int) -> Iterator[None]:
+    """What is wrong inside is wrong with the part of the value that `path` leads to."""
+    try:
+        yield
+    except PydanticCustomError as error:
+        found = error.context or {}
+        at = (*path, *found["at"])
+        raise wrong(found["message"], found["hint"], at=at, is_key=found["is_key"]) from None
 
 
 def shown(value: object) -> str:
@@ -49,6 +67,12 @@ def shown(value: object) -> str:
             return f'"{value}"' if len(value) <= 60 else f'"{value[:57]}..."'
         case _:
             return str(value)
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, else an empty text."""
+    near = get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
+    return near[0] if near else ""
 
 
 def duration(value: object) -> float:
@@ -118,12 +142,25 @@ def switch(value: object) -> bool:
 
 def whole(value: object) -> int:
     """A whole number above zero."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    number = _integer(value)
+    if not 0 < number < 2**31:
+        raise wrong(f"{number} is out of range", "write a whole number above 0")
+    return number
+
+
+def amount(value: object) -> int:
+    """A whole number, or zero."""
+    number = _integer(value)
+    if not 0 <= number < 2**31:
+        raise wrong(f"{number} is out of range", "write 0 or a whole number above it")
+    return number
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong(f"expected a whole number, found {shown(value)}", "write digits only, such as 3")
-    if not 0 < value < 2**31:
-        raise wrong(f"{value} is out of range", "write a whole number above 0")
     return value
 
 
@@ -147,6 +184,17 @@ def off_or_size(value: object) -> int | None:
     return size(value)
 
 
+def off_or_duration(value: object) -> float | None:
+    """`off` -> None, else a duration."""
+    if value == "off":
+        return None
+    if not isinstance(value, str | int) or isinstance(value, bool) or not str(value)[:1].isdigit():
+        raise wrong(
+            f"expected off or a duration, found {shown(value)}", "write off, or a duration such as 30s"
+        )
+    return duration(value)
+
+
 def learned_or_duration(value: object) -> float | None:
     """`learned` -> None, else a duration."""
     if value == "learned":
@@ -156,6 +204,11 @@ def learned_or_duration(value: object) -> float | None:
             f"expected learned or a duration, found {shown(value)}", "write learned, or a duration such as 4s"
         )
     return duration(value)
+
+
+def milliseconds(times: Mapping[str, float | None]) -> dict[str, int | None]:
+    """Seconds as a draft has them; None stays."""
+    return {name: None if seconds is None else round(seconds * 1000) for name, seconds in times.items()}
 
 
 def _parts(value: object, what: str, example: str) -> tuple[float, str]:
@@ -185,6 +238,9 @@ Size = Annotated[int, BeforeValidator(size), _text(_SIZE_TEXT, "64KiB"), Kind("s
 Share = Annotated[int, BeforeValidator(share), _text(r"^\d+\s*%$", "50%"), Kind("share", "50%")]
 Switch = Annotated[bool, BeforeValidator(switch), Kind("true or false", "true")]
 Whole = Annotated[int, BeforeValidator(whole), WithJsonSchema(_NUMBER_SCHEMA), Kind("number", "3")]
+Amount = Annotated[
+    int, BeforeValidator(amount), WithJsonSchema({"type": "integer", "minimum": 0}), Kind("number", "100")
+]
 Auto = Annotated[
     int | None,
     BeforeValidator(auto),
@@ -196,6 +252,12 @@ OffOrSize = Annotated[
     BeforeValidator(off_or_size),
     _text(r"^off$|" + _SIZE_TEXT, "10MiB"),
     Kind("`off` or size", "10MiB"),
+]
+OffOrDuration = Annotated[
+    float | None,
+    BeforeValidator(off_or_duration),
+    _text(r"^off$|" + _DURATION_TEXT, "30s"),
+    Kind("`off` or duration", "30s"),
 ]
 LearnedOrDuration = Annotated[
     float | None,

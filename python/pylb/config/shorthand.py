@@ -5,53 +5,42 @@ wrong with both readings. So the reading is chosen here, by looking at the value
 checked.
 """
 
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
-from pylb.config.scalar import Kind, shown, wrong
-from pylb.config.text import cookie, file_path, token
+from pylb.config.scalar import Kind, shown, suggest, wrong
+from pylb.config.text import file_path
 
-Policy = Literal[
-    "two_choices", "round_robin", "least_connections", "peak_ewma", "ip_hash", "hash", "random", "failover"
-]
-_KEYS = ("header", "cookie", "query", "path")
-_HASH_EXAMPLE = "{hash: {header: x-user}}"
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """How a pool chooses. `key` is (header | cookie | query, its name) or ("path", ""), for `hash` only."""
-
-    policy: Policy
-    key: tuple[str, str] | None = None
-
-
-def balance(value: object) -> Balance:
-    """`two_choices`, or `{hash: {header: x-user}}`."""
-    if isinstance(value, Balance):
-        return value
-    if isinstance(value, dict) and list(value) == ["hash"]:
-        return Balance("hash", _hash_key(value["hash"]))
-    if value == "hash":
-        raise wrong(
-            "hash needs to know what to hash", f"write {_HASH_EXAMPLE}, or ip_hash for the client's address"
-        )
-    policies = get_args(Policy)
-    if isinstance(value, str) and value in policies:
-        return Balance(value)  # type: ignore[arg-type]
-    near = get_close_matches(str(value), policies, n=1)
-    names = ", ".join(policy for policy in policies if policy != "hash")
-    hint = f"did you mean {near[0]}?" if near else f"choose one of {names} or {_HASH_EXAMPLE}"
-    raise wrong(f"{shown(value)} is not a way to balance", hint)
+_LEARN = ("response_header", "response_cookie", "request_header", "request_cookie", "request_query")
 
 
 def one_or_more(value: object) -> object:
     """A single value where a list is expected -> a list of it."""
     return value if isinstance(value, list | tuple) or value is None else [value]
+
+
+def one_key(value: object, known: Sequence[str], example: str) -> tuple[str, Any]:
+    """The only entry of a mapping that must have exactly one, whose key is one of `known`."""
+    if not isinstance(value, dict) or not value:
+        raise wrong(
+            f"expected {' or '.join(known)}, found {shown(value or None)}", f"write for example {example}"
+        )
+    for key in value:
+        if key not in known:
+            near = suggest(str(key), known)
+            hint = f"did you mean `{near}`?" if near else f"known here: {', '.join(known)}"
+            raise wrong(f"unknown key `{key}`", hint, at=(key,), is_key=True)
+    first, *others = value
+    if others:
+        raise wrong(
+            f"`{first}` and `{others[0]}` exclude each other",
+            "keep one of the two",
+            at=(others[0],),
+            is_key=True,
+        )
+    return first, value[first]
 
 
 def some(value: object) -> object:
@@ -61,9 +50,45 @@ def some(value: object) -> object:
     return value
 
 
+def once_in_any_case(value: object) -> object:
+    """Refuses names of header fields that differ in nothing but case."""
+    seen: dict[str, str] = {}
+    for name in value if isinstance(value, dict) else ():
+        first = seen.setdefault(str(name).lower(), name)
+        if first != name:
+            raise wrong(
+                f"`{name}` is the same header as `{first}`", "keep one of the two", at=(name,), is_key=True
+            )
+    return value
+
+
 def backend(value: object) -> object:
     """`10.0.0.1:9001` -> `{address: 10.0.0.1:9001}`."""
+    if isinstance(value, list | tuple):
+        raise wrong(f"expected an address, found {shown(value)}", "write for example 10.0.0.1:9001")
     return {"address": value} if isinstance(value, str | int) else value
+
+
+def backend_kind(value: Any) -> str:
+    """Whether an address or a name to look up is meant; the name if both are written, whose model then
+    refuses `address`."""
+    named = "dns" in value if isinstance(value, dict) else hasattr(value, "dns")
+    return "dns" if named else "address"
+
+
+def learned(value: object) -> object:
+    """Refuses a `learn` that does not have one place in the answer and one in the request."""
+    if not isinstance(value, dict):
+        return value
+    for side, ends in (("response", ("header", "cookie")), ("request", ("header", "cookie", "query"))):
+        known = [f"{side}_{end}" for end in ends]
+        found = [key for key in value if key in known]
+        if len(found) > 1:
+            text = f"`{found[0]}` and `{found[1]}` exclude each other"
+            raise wrong(text, "keep one of the two", at=(found[1],), is_key=True)
+        if not found and all(key in _LEARN for key in value):
+            raise wrong(f"the {side} is missing", f"add one of {', '.join(known)}")
+    return value
 
 
 def check(value: object) -> object:
@@ -92,17 +117,15 @@ def protocol(value: object) -> object:
     return value
 
 
-def route_path(value: object) -> object:
-    if isinstance(value, dict) and "regex" in value:
-        raise wrong(
-            "regex is not supported yet", "write a path such as /api/, which matches /api and all below"
-        )
-    return value
-
-
 def only_true(value: object) -> bool:
     if value not in (True, "true"):
         raise wrong(f"{shown(value)} would check nothing", "write tcp: true, or leave out health")
+    return True
+
+
+def address_sticks(value: object) -> bool:
+    if value not in (True, "true"):
+        raise wrong(f"{shown(value)} would know nobody", "write source_ip: true, or leave out sticky")
     return True
 
 
@@ -123,59 +146,8 @@ def messages_sink(value: object, info: ValidationInfo) -> str:
     return sink(value, info)
 
 
-def _hash_key(value: object) -> tuple[str, str]:
-    if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in _KEYS:
-        raise wrong(
-            f"expected one of {', '.join(_KEYS)} to hash, found {_keys(value)}", f"write {_HASH_EXAMPLE}"
-        )
-    ((where, what),) = value.items()
-    if where == "path":
-        if what not in (True, "true"):
-            raise wrong(f"path is {shown(what)}", "write {hash: {path: true}}")
-        return where, ""
-    if not isinstance(what, str) or not what:
-        raise wrong(
-            f"expected the name of the {where}, found {shown(what)}", f"write {{hash: {{{where}: NAME}}}}"
-        )
-    try:
-        return where, {"header": token, "cookie": cookie}.get(where, str)(what)
-    except PydanticCustomError as error:
-        raise error from None
-
-
-def _keys(value: object) -> str:
-    return ", ".join(map(str, value)) or "nothing" if isinstance(value, dict) else shown(value)
-
-
-_BALANCE_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"enum": [policy for policy in get_args(Policy) if policy != "hash"]},
-        {
-            "type": "object",
-            "properties": {
-                "hash": {
-                    "type": "object",
-                    "properties": {
-                        "header": {"type": "string"},
-                        "cookie": {"type": "string"},
-                        "query": {"type": "string"},
-                        "path": {"const": True},
-                    },
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                    "additionalProperties": False,
-                }
-            },
-            "required": ["hash"],
-            "additionalProperties": False,
-        },
-    ]
-}
 _SINK_SCHEMA = WithJsonSchema({"type": "string", "examples": ["stdout", "stderr", "off", "access.log"]})
 
-BalanceText = Annotated[
-    Balance, PlainValidator(balance), WithJsonSchema(_BALANCE_SCHEMA), Kind("policy", "two_choices")
-]
 Sink = Annotated[
     str, BeforeValidator(sink), _SINK_SCHEMA, Kind("`stdout`, `stderr`, `off` or file path", "stdout")
 ]

@@ -19,6 +19,7 @@ HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
 _STATUS = re.compile(r"([1-5]\d\d)(?:-([1-5]\d\d))?")
 
 
@@ -52,9 +53,27 @@ def cookie(value: str) -> str:
     return value
 
 
+def method(value: str) -> str:
+    """A method: a token, compared as it is written (RFC 9110 section 9.1)."""
+    if not _TOKEN.fullmatch(value):
+        raise wrong(f"{shown(value)} is not a method", "write for example GET")
+    if value.upper() in _METHODS and value not in _METHODS:
+        raise wrong(f"{shown(value)} is not in capitals, as requests have it", f"write {value.upper()}")
+    return value
+
+
+def parameter(value: str) -> str:
+    """The name of a parameter in a query."""
+    if not value or not re.fullmatch(r"[!-~]+", value) or re.search(r"[&=#]", value):
+        raise wrong(
+            f"{shown(value)} is not the name of a parameter", "write it as the URL has it, without & = #"
+        )
+    return value
+
+
 def field_value(value: str) -> str:
     if any(ord(char) < 32 or ord(char) == 127 for char in value) or value != value.strip():
-        raise wrong("a header value has no control characters, and no space at its ends")
+        raise wrong("no value has control characters, or a space at its ends", "leave them out")
     return value
 
 
@@ -91,6 +110,22 @@ def url_path(value: str) -> str:
         )
     if "//" in value or any(part in (".", "..") for part in value.split("/")):
         raise wrong(f"{shown(value)} is not normalised and would never match", "leave out //, . and ..")
+    return value
+
+
+def prefix(value: str) -> str:
+    """The front of a path, without a last slash; `/` alone stays."""
+    return url_path(value).rstrip("/") or "/"
+
+
+def authority_value(value: str) -> str:
+    """`shop.example` or `shop.example:8080`, as `Host` has it."""
+    name, _, port = (
+        value.rpartition(":") if re.search(r":\d*$", value) and not value.endswith("]") else (value, "", "1")
+    )
+    if not port.isdigit() or not 0 < int(port) < 65536 or "*" in name:
+        raise wrong(f"{shown(value)} is not a host", "write shop.example, or shop.example:8080")
+    host(name)
     return value
 
 
@@ -146,9 +181,14 @@ def _punycode(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(name), Kind("name", "web")]
 Token = Annotated[str, AfterValidator(token), Kind("header name", "x-user")]
+Cookie = Annotated[str, AfterValidator(cookie), Kind("cookie name", "sid")]
+Parameter = Annotated[str, AfterValidator(parameter), Kind("parameter name", "sid")]
+Method = Annotated[str, AfterValidator(method), Kind("method", "GET")]
 FieldValue = Annotated[str, AfterValidator(field_value), Kind("text", "value")]
 Host = Annotated[str, AfterValidator(host), Kind("host", "shop.example")]
 UrlPath = Annotated[str, AfterValidator(url_path), Kind("path", "/api/")]
+Prefix = Annotated[str, AfterValidator(prefix), Kind("path", "/api")]
+Authority = Annotated[str, AfterValidator(authority_value), Kind("host", "shop.example")]
 RequestPath = Annotated[str, AfterValidator(request_path), Kind("path", "/healthz")]
 FilePath = Annotated[str, AfterValidator(file_path), Kind("file path", "/var/lib/pylb")]
 StatusRange = Annotated[

@@ -31,6 +31,21 @@ class Tree:
                 return place
         return Place(dotted(path) or "configuration")
 
+    def written(self, path: Path) -> Path:
+        """A path whose keys are those of the file: names of header fields may differ in case."""
+        value, found = self.data, list(path)
+        for at, part in enumerate(path):
+            if isinstance(value, dict) and isinstance(part, str) and part not in value:
+                found[at] = next((key for key in value if key.lower() == part.lower()), part)
+            value = (
+                value.get(found[at])
+                if isinstance(value, dict)
+                else None
+                if isinstance(part, str)
+                else _entry(value, part)
+            )
+        return tuple(found)
+
     def locate_key(self, path: Path) -> Place:
         """Where the key itself is written."""
         return self.keys.get(path) or self.locate(path)
@@ -39,3 +54,7 @@ class Tree:
 def dotted(path: Path) -> str:
     """`("routes", 0, "pool")` -> `routes[0].pool`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def _entry(value: Any, at: int) -> Any:
+    return value[at] if isinstance(value, list) and at < len(value) else None

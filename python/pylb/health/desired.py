@@ -4,8 +4,9 @@ mapping."""
 from collections.abc import Mapping
 from typing import Any
 
-from pylb.config.model import Health as Written
-from pylb.config.model import HttpCheck, Settings
+from pylb.config.checks import Health as Written
+from pylb.config.checks import HttpCheck
+from pylb.config.model import Settings
 from pylb.health.checker import Check, Key
 from pylb.health.probe import Question, Request
 
