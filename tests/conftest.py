@@ -9,6 +9,7 @@ import pytest
 from e2e.apps import App
 from e2e.balancer import Balancer, Config
 from e2e.origin import Origin, Script, plain
+from e2e.programs import Program, Programs
 
 Serve = Callable[..., Balancer]
 Origins = Callable[..., list[Origin]]
@@ -61,5 +62,19 @@ def apps(tmp_path: Path) -> Iterator[Callable[[str, int], list[App]]]:
             for app in started:
                 stack.callback(app.kill)
             return [app.wait_until_ready() for app in started]
+
+        yield start
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """Starts several of a program of `tests/apps`, and kills what is left of them."""
+    with ExitStack() as stack:
+
+        def start(count: int, *arguments: str, **how: Any) -> list[Program]:
+            started = [Program(tmp_path, *arguments, **how) for _ in range(count)]
+            for program in started:
+                stack.callback(program.kill)
+            return [program.wait_until_ready() for program in started]
 
         yield start
