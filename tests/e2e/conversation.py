@@ -17,6 +17,8 @@ from .patience import until
 from .recorder import FINE, Answer, Message, Recorder
 from .talk import Cut, Talk
 
+SWITCH = 101
+
 TABLES = Path(__file__).parents[1] / "wire"
 
 LISTENERS: dict[str, dict[str, Any]] = {
@@ -197,7 +199,7 @@ def hear(talk: Talk, method: str) -> Heard:
     """The next answer, whatever its end."""
     interim = []
     try:
-        while 100 <= (heard := _head(talk)).status < 200:
+        while 100 <= (heard := _head(talk)).status < 200 and heard.status != SWITCH:
             interim.append(heard.status)
     except Cut as cut:
         return Heard(0, [cut.got], end="cut")
@@ -221,6 +223,9 @@ def _hear_body(talk: Talk, heard: Heard, method: str) -> None:
     codings, lengths = heard.values(b"transfer-encoding"), heard.values(b"content-length")
     assert codings in ([], [b"chunked"]), heard
     assert len(lengths) + len(codings) <= 1, heard
+    if heard.status == SWITCH:
+        heard.body, heard.end = talk.rest(), "switched"
+        return
     if method == "HEAD" or heard.status in (204, 304):
         return
     if codings:

@@ -11,8 +11,8 @@
 //! request may go to a backend again; the pool's budget has the last word. While nothing of an answer has been
 //! sent the client gets a proper one; after that the only honest end is a cut.
 //!
-//! In the folder: `reach.rs` gets a connection, `flow.rs` moves the bytes, `patience.rs` keeps the deadlines, `story.rs`
-//! counts and logs.
+//! In the folder: `reach.rs` gets a connection, `flow.rs` moves the bytes, `patience.rs` keeps the deadlines, `switched.rs`
+//! goes on as a tunnel, `story.rs` counts and logs.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -37,6 +37,7 @@ mod flow;
 mod patience;
 mod reach;
 mod story;
+mod switched;
 
 use patience::Phase;
 use story::Story;
@@ -149,6 +150,7 @@ impl Exchange {
         let after = match result {
             Ok(Sent::Relayed) if down.has_backlog() => Box::pin(self.flush(worker, down)).await,
             Ok(Sent::Relayed) => After::of(down),
+            Ok(Sent::Switched) => Box::pin(self.tunnel(worker, down)).await,
             Ok(Sent::Reply(answer)) => Box::pin(self.answer(worker, down, answer)).await,
             Err(failure) => Box::pin(self.fail(worker, down, failure)).await,
         };
@@ -171,7 +173,7 @@ impl Exchange {
                 Err(failure) => Err(failure),
             };
             match result {
-                Ok(()) => return Ok(Sent::Relayed),
+                Ok(sent) => return Ok(sent),
                 Err(failure) => self.judge(worker, down, failure)?,
             }
         }
@@ -318,5 +320,7 @@ impl Exchange {
 /// How a request was answered.
 enum Sent {
     Relayed,
+    /// By a 101: what follows is a tunnel.
+    Switched,
     Reply(Answer),
 }

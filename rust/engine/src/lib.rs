@@ -26,6 +26,7 @@ mod running;
 mod shared;
 mod socket;
 mod status;
+mod tunnel;
 mod upstream;
 mod worker;
 

@@ -40,6 +40,16 @@ impl Pick {
         (&self.pool().addresses[self.slot as usize], self.pool().connect_ms)
     }
 
+    /// Milliseconds without a byte after which a tunnel ends.
+    pub(crate) fn idle_ms(&self) -> u32 {
+        self.pool().idle_ms
+    }
+
+    /// Whether the backend's drain is over: what is still open there is cut.
+    pub(crate) fn is_cut(&self, now: Tick) -> bool {
+        self.backend().live.drain_until().is_some_and(|until| until <= now)
+    }
+
     /// How its idle connections are kept; `announced` is what the backend itself said.
     pub(crate) fn terms(&self, announced: Option<Duration>) -> Terms {
         let pool = self.pool();

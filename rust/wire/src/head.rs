@@ -8,7 +8,7 @@
 //! There is no public constructor. A `Head` is the proof that framing, host and target passed every rule.
 
 use crate::fields::{Known, trim};
-use crate::page::{Field, Page, Span};
+use crate::page::{Field, Page, Pages, Span};
 
 /// A protocol version that we speak.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,7 @@ pub struct Head {
     pub(crate) leniency: Option<Leniency>,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
+    pub(crate) upgrade: bool,
 }
 
 /// What `lenient: true` let through.
@@ -166,9 +167,19 @@ impl Head {
         self.status
     }
 
-    /// Whether a response is a 1xx, which another one follows.
+    /// Whether a request offers to switch to another protocol (RFC 9110 section 7.8); it has no body then.
+    pub fn offers_switch(&self) -> bool {
+        self.upgrade
+    }
+
+    /// Whether a response is a 101 that accepts what its request offered: nothing behind it is HTTP any more.
+    pub fn is_switch(&self) -> bool {
+        self.status == 101
+    }
+
+    /// Whether a response is a 1xx that another one follows: all but 101.
     pub fn is_interim(&self) -> bool {
-        matches!(self.status, 100..=199)
+        matches!(self.status, 100..=199) && !self.is_switch()
     }
 
     /// The sender's version.
@@ -233,6 +244,15 @@ impl Head {
     /// The reason of a response as received; empty for a request.
     pub fn reason(&self) -> &[u8] {
         if self.status == 0 { &[] } else { self.received.of(&self.page.bytes) }
+    }
+
+    /// The same head in as little storage as it needs, for a message that outlives its exchange by far.
+    #[must_use]
+    pub fn compact(self, pages: &mut Pages) -> Head {
+        let page = Page { bytes: self.page.bytes.clone(), fields: self.page.fields.clone() };
+        let compact = Head { page, ..self };
+        pages.give(self.page);
+        compact
     }
 
     /// Gives the storage back for the free list.

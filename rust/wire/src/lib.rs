@@ -9,6 +9,7 @@
 //! - [`http1`]: parsing, rendering, bodies and turn-taking of HTTP/1
 //! - [`fields`], [`edits`] and [`rewrite`]: which fields are ours to remove and to set, and what a route changes
 //! - [`target`] and [`host`]: the one normaliser of path and host
+//! - `upgrade`: switching to another protocol
 //! - [`forwarded`]: the client's address behind trusted proxies
 //! - [`error`]: every rule, whose fault it is, and the status that answers it
 #![forbid(unsafe_code)]
@@ -41,6 +42,7 @@ pub mod page;
 pub mod rewrite;
 pub mod rules;
 pub mod target;
+pub(crate) mod upgrade;
 
 pub use edits::{Authority, FieldEdits, Heads, NotEditable, RateLimit, RequestEdits, ResponseEdits, RouteEdits};
 pub use error::{Blame, Fault, Rule};

@@ -44,11 +44,12 @@ fn exchange(pages: &mut Pages, out: &mut Vec<u8>) {
     let mut body = *b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
     assert!(BodyReader::new(head.framing()).read(&mut body).unwrap().last);
     chunk_prefix(11, out);
-    pages.give(head.into_page());
 
-    let Parsed::Done { head, .. } = parse_response(RESPONSE, &mut 0, false, &Rules::default(), pages) else { panic!() };
-    let framing = response_framing(&head, Version::Http11);
-    render_response(&head, &ResponseEdits::plain(Version::Http11, true, framing), out);
+    let answer = parse_response(RESPONSE, &mut 0, &head, &Rules::default(), pages);
+    let Parsed::Done { head: answer, .. } = answer else { panic!() };
+    let framing = response_framing(&answer, Version::Http11);
+    render_response(&answer, &ResponseEdits::plain(Version::Http11, true, framing), out);
+    pages.give(answer.into_page());
     pages.give(head.into_page());
 }
 

@@ -27,6 +27,8 @@ fn nearly_a_request() -> impl Strategy<Value = Vec<u8>> {
         "X-A:\tb \r\n",
         "X_B: c\r\n",
         "Expect: 100-continue\r\n",
+        "Connection: Upgrade\r\n",
+        "Upgrade: websocket, h2c\r\n",
         "X-Forwarded-For: 1.2.3.4\r\n",
         " folded\r\n",
         "nonsense\r\n",
@@ -40,6 +42,10 @@ fn nearly_a_request() -> impl Strategy<Value = Vec<u8>> {
         bytes.extend_from_slice(&body);
         bytes
     })
+}
+
+fn protocol() -> impl Strategy<Value = &'static str> {
+    select(vec!["websocket", "WebSocket", "tcp", "TLS/1.0", "h2c", "h2c-14"])
 }
 
 /// Paths of what normalisers stumble over.
@@ -71,6 +77,15 @@ fn wild_path() -> impl Strategy<Value = String> {
         "?x=%2e/../",
     ]);
     vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
+/// A request that a response may answer; `fields` are whole lines.
+fn request_to(method: &str, fields: &str) -> Head {
+    let text = format!("{method} / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n");
+    match parse_request(text.as_bytes(), &mut 0, &Rules::default(), &mut Pages::default()) {
+        Parsed::Done { head, .. } => head,
+        other => panic!("{text:?}: {other:?}"),
+    }
 }
 
 fn edits() -> RequestEdits<'static> {
@@ -238,7 +253,7 @@ proptest! {
         if let Parsed::Done { used, .. } = parse_request(&bytes, &mut 0, &rules, &mut pages) {
             prop_assert!(used <= bytes.len());
         }
-        if let Parsed::Done { used, .. } = parse_response(&bytes, &mut 0, false, &rules, &mut pages) {
+        if let Parsed::Done { used, .. } = parse_response(&bytes, &mut 0, &request_to("GET", ""), &rules, &mut pages) {
             prop_assert!(used <= bytes.len());
         }
         let length = bytes.len();
@@ -251,10 +266,49 @@ proptest! {
     }
 
     #[test]
+    fn a_switch_is_to_what_was_offered(
+        offered in vec(protocol(), 0..4),
+        accepted in vec(protocol(), 0..3),
+        listed: bool,
+        length in select(vec!["", "Content-Length: 0\r\n", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"]),
+    ) {
+        let listing = if listed { "Connection: x, upgrade\r\n" } else { "" };
+        let upgrades: String = offered.iter().map(|name| format!("Upgrade: {name}\r\n")).collect();
+        let head = request_to("GET", &format!("{listing}{upgrades}{length}"));
+        let passed: Vec<&str> = offered.iter().copied().filter(|name| !name.starts_with("h2c")).collect();
+        let offers = listed && !passed.is_empty() && matches!(length, "" | "Content-Length: 0\r\n");
+        prop_assert_eq!(head.offers_switch(), offers);
+        let mut rendered = Vec::new();
+        render_request(&head, &edits(), &mut rendered);
+        let rendered = String::from_utf8(rendered).expect("plain text");
+        let pair = format!("\r\nConnection: Upgrade\r\nUpgrade: {}\r\n", passed.join(", "));
+        prop_assert_eq!(rendered.contains(&pair), offers);
+        prop_assert_eq!(rendered.to_ascii_lowercase().contains("\r\nupgrade:"), offers);
+
+        let text = format!("HTTP/1.1 101 Go\r\nUpgrade: {}\r\nConnection: Upgrade\r\n\r\nrest", accepted.join(","));
+        let fits = !accepted.is_empty() && accepted.iter().all(|name| {
+            passed.iter().any(|offer| offer.eq_ignore_ascii_case(name))
+        });
+        match parse_response(text.as_bytes(), &mut 0, &head, &Rules::default(), &mut Pages::default()) {
+            Parsed::Done { head: answer, used } => {
+                prop_assert!(offers && fits && answer.is_switch() && !answer.is_interim());
+                prop_assert_eq!(&text.as_bytes()[used..], b"rest");
+            }
+            Parsed::Bad(fault) => {
+                prop_assert!(!offers || !fits);
+                let rule = if offers { Rule::MismatchedSwitch } else { Rule::UnrequestedSwitch };
+                prop_assert_eq!((fault.kind(), fault.status()), (rule, 502));
+            }
+            Parsed::More => return Err(TestCaseError::fail("a whole head is not taken")),
+        }
+    }
+
+    #[test]
     fn a_rendered_response_means_the_same(status in 100u16..600, length in proptest::option::of(0u64..1 << 62), keeps: bool, to_head: bool) {
         let announced = length.map(|length| format!("Content-Length: {length}\r\n")).unwrap_or_default();
         let text = format!("HTTP/1.1 {status} Why not\r\n{announced}X: y\r\n\r\n");
-        let read = |bytes: &[u8]| parse_response(bytes, &mut 0, to_head, &Rules::default(), &mut Pages::default());
+        let request = request_to(if to_head { "HEAD" } else { "GET" }, "");
+        let read = |bytes: &[u8]| parse_response(bytes, &mut 0, &request, &Rules::default(), &mut Pages::default());
         let Parsed::Done { head, .. } = read(text.as_bytes()) else {
             prop_assert_eq!(status, 101);
             return Ok(());

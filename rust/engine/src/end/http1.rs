@@ -18,6 +18,8 @@ use super::{Buffers, Part, Piece};
 use crate::failure::Failure;
 use crate::socket::Socket;
 
+mod plain;
+
 /// Bodies longer than this are gathered with `writev`, shorter ones copied behind their head.
 const GATHER: usize = 4 * 1024;
 
@@ -41,8 +43,6 @@ pub(crate) struct Conn {
     broken: bool,
     /// Neither side has said that this is the last message.
     reusable: bool,
-    /// The response being read answers a HEAD request.
-    to_head: bool,
     interims: u8,
     announced_s: Option<u32>,
 }
@@ -74,7 +74,6 @@ impl Conn {
             writing: Writing::Head,
             broken: false,
             reusable: true,
-            to_head: false,
             interims: 0,
             announced_s: None,
         }
@@ -189,17 +188,17 @@ impl Conn {
     ) -> io::Result<()> {
         scratch.clear();
         wire::render_request(head, edits, scratch);
-        self.to_head = head.method() == wire::Method::Head;
         self.interims = 0;
         self.reading = Reading::Head;
         self.writing = Writing::of(head.framing());
         self.offer(cx, scratch, part, trailers)
     }
 
-    /// The next piece of the response.
+    /// The next piece of the response to `request`. Behind the head of a switch nothing is left of HTTP.
     pub(crate) fn poll_piece<'s>(
         &mut self,
         cx: &mut Context<'_>,
+        request: &Head,
         receive: &'s mut [u8],
         pages: &mut Pages,
         rules: &Rules,
@@ -207,9 +206,8 @@ impl Conn {
         if self.reading != Reading::Head {
             return self.poll_part(cx, receive, Failure::Truncated).map_ok(Piece::Body);
         }
-        let to_head = self.to_head;
         let parse = |bytes: &[u8], scanned: &mut usize, pages: &mut Pages| {
-            wire::parse_response(bytes, scanned, to_head, rules, pages)
+            wire::parse_response(bytes, scanned, request, rules, pages)
         };
         let cut = if self.interims == 0 { Failure::ClosedEarly } else { Failure::CutInHead };
         let Some((head, rest)) = ready!(self.poll_head(cx, receive, pages, cut, parse))? else {

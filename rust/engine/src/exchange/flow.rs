@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use wire::{Head, RequestEdits, ResponseEdits, Version};
 
 use super::story::since;
-use super::{Exchange, Upload, Upstream};
+use super::{Exchange, Sent, Upload, Upstream};
 use crate::end::{Buffers, Conn, Part, Piece};
 use crate::failure::Failure;
 use crate::worker::Worker;
@@ -20,7 +20,7 @@ impl Exchange {
         worker: &Worker,
         down: &mut Conn,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
+    ) -> Poll<Result<Sent, Failure>> {
         if worker.is_stopping() {
             return Poll::Ready(Err(Failure::Stopped));
         }
@@ -39,7 +39,7 @@ impl Exchange {
             self.up = Some(up);
             return Poll::Ready(Err(failure));
         }
-        if let Poll::Ready(Ok(())) = result {
+        if let Poll::Ready(Ok(Sent::Relayed)) = result {
             self.settle(worker, up);
         } else {
             self.up = Some(up);
@@ -147,11 +147,11 @@ impl Exchange {
         down: &mut Conn,
         buffers: &mut Buffers,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
+    ) -> Poll<Result<Sent, Failure>> {
         let Buffers { receive, scratch, pages } = buffers;
         loop {
             ready!(down.poll_room(cx)).map_err(|_| Failure::ClientGone)?;
-            let piece = ready!(up.conn.poll_piece(cx, receive, pages, &worker.response_rules))?;
+            let piece = ready!(up.conn.poll_piece(cx, self.head(), receive, pages, &worker.response_rules))?;
             let (offered, last) = match piece {
                 Piece::Interim(head) => {
                     let edits = ResponseEdits::plain(Version::Http11, true, wire::Framing::Empty);
@@ -168,7 +168,11 @@ impl Exchange {
                     let trailers = up.conn.trailers();
                     let edits = self.response_edits(worker, &head);
                     let offered = down.offer_response(cx, scratch, &head, &edits, &part, trailers);
+                    let switched = head.is_switch();
                     pages.give(head.into_page());
+                    if switched && offered.is_ok() {
+                        return Poll::Ready(Ok(Sent::Switched));
+                    }
                     (offered, part.last)
                 }
                 Piece::Body(part) => {
@@ -179,7 +183,7 @@ impl Exchange {
             };
             offered.map_err(|_| Failure::ClientGone)?;
             if last {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Sent::Relayed));
             }
         }
     }

@@ -8,6 +8,9 @@ use super::Exchange;
 use crate::observe::log::Record;
 use crate::worker::Worker;
 
+/// The status of an exchange that became a tunnel.
+const SWITCHED: u16 = 101;
+
 /// What the log will tell.
 pub(super) struct Story {
     pub(super) started: Tick,
@@ -37,15 +40,22 @@ impl Exchange {
         }
     }
 
-    fn count(&self, worker: &Worker, took: Duration) {
+    fn count(&self, worker: &Worker, mut took: Duration) {
+        if self.story.status == SWITCHED {
+            // The answer was the 101; how long the tunnel lived says nothing about anybody's speed.
+            took = self.story.first_byte.unwrap_or(took);
+        }
         let meters = self.held.meters(self.listener);
         let route = self.progress.route.and_then(|route| meters.routes.get(route as usize));
         route.unwrap_or(&meters.unrouted).lane(worker.index).exchange(self.story.status, took);
         if let Some((pool, slot)) = self.story.served_by {
             self.held.record(pool, slot).meter.lane(worker.index).exchange(self.story.status, took);
         }
-        worker.meter().bytes_in.add(self.story.bytes_in);
-        worker.meter().bytes_out.add(self.story.bytes_out);
+        // A tunnel counts its bytes while they move.
+        if self.story.status != SWITCHED {
+            worker.meter().bytes_in.add(self.story.bytes_in);
+            worker.meter().bytes_out.add(self.story.bytes_out);
+        }
     }
 
     fn log(&self, worker: &Worker, took: Duration) {

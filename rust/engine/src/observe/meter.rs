@@ -106,6 +106,11 @@ pub(crate) struct WorkerMeter {
     pub retries_closed: Count,
     pub retries_denied: Count,
     pub refused_requests: Count,
+    /// Connections that switched protocols: so far, and open now.
+    pub tunnels: Count,
+    pub tunnels_open: Count,
+    pub tunnel_bytes_in: Count,
+    pub tunnel_bytes_out: Count,
     pub panics: Count,
 }
 

@@ -62,6 +62,15 @@ fn process(shared: &Shared, text: &mut Text) {
     text.family("pylb_bytes_total", "counter", "Body bytes.");
     text.sample("pylb_bytes_total", &[("direction", "in")], sum(&|meter| meter.bytes_in.value()));
     text.sample("pylb_bytes_total", &[("direction", "out")], sum(&|meter| meter.bytes_out.value()));
+    text.gauge(
+        "pylb_tunnels",
+        "Connections that switched protocols and are open now.",
+        sum(&|meter| meter.tunnels_open.value()),
+    );
+    text.counter("pylb_tunnels_total", "Connections that switched protocols.", sum(&|meter| meter.tunnels.value()));
+    text.family("pylb_tunnel_bytes_total", "counter", "Bytes after a switch of protocols.");
+    text.sample("pylb_tunnel_bytes_total", &[("direction", "in")], sum(&|meter| meter.tunnel_bytes_in.value()));
+    text.sample("pylb_tunnel_bytes_total", &[("direction", "out")], sum(&|meter| meter.tunnel_bytes_out.value()));
     text.family("pylb_upstream_connections_total", "counter", "Connections that requests went to backends by.");
     text.sample("pylb_upstream_connections_total", &[("kind", "new")], sum(&|meter| meter.connected.value()));
     text.sample("pylb_upstream_connections_total", &[("kind", "reused")], sum(&|meter| meter.reused.value()));

@@ -222,7 +222,7 @@ mod tests {
         far.try_write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("an answer sent");
         poll_fn(|cx| {
             let Buffers { receive, pages, .. } = &mut buffers;
-            let piece = conn.poll_piece(cx, receive, pages, &wire::Rules::default());
+            let piece = conn.poll_piece(cx, &head, receive, pages, &wire::Rules::default());
             piece.map(|piece| assert!(matches!(piece, Ok(Piece::Head(_, Part { last: true, .. })))))
         })
         .await;

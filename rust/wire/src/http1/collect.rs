@@ -11,6 +11,7 @@ use crate::fields::{self, Known, classify, members};
 use crate::head::Version;
 use crate::page::{CANONICAL, Field, LISTED, Page, Span};
 use crate::rules::Rules;
+use crate::upgrade;
 
 /// No head is longer, whatever its limit: spans are 32 bits wide.
 const LONGEST: usize = 1 << 28;
@@ -29,6 +30,10 @@ pub(super) struct Facts {
     keeps: bool,
     /// `Connection` names fields that we do not know.
     lists: bool,
+    /// `Connection` lists `Upgrade`.
+    switches: bool,
+    /// `Upgrade` names a protocol that may be offered.
+    offers: bool,
 }
 
 impl Facts {
@@ -47,6 +52,11 @@ impl Facts {
     /// RFC 9112 section 9.3.
     pub(super) fn keeps_alive(&self, version: Version) -> bool {
         !self.closes && (version == Version::Http11 || self.keeps)
+    }
+
+    /// Whether a request asks to switch protocols; only HTTP/1.1 can (RFC 9110 section 7.8).
+    pub(super) fn offers_switch(&self, version: Version) -> bool {
+        self.offers && self.switches && version == Version::Http11
     }
 
     fn note(&mut self, known: Known, value: &[u8], at: Span) -> Result<(), Rule> {
@@ -69,6 +79,7 @@ impl Facts {
                 let known = value.eq_ignore_ascii_case(b"100-continue");
                 self.expects = Some(if known { Ok(()) } else { Err(Rule::BadExpect) });
             }
+            Known::Upgrade => self.offers |= upgrade::is_offer(value),
             _ => {}
         }
         Ok(())
@@ -91,6 +102,7 @@ impl Facts {
             match option {
                 _ if option.eq_ignore_ascii_case(b"keep-alive") => self.keeps = true,
                 _ if option.eq_ignore_ascii_case(b"close") => self.closes = true,
+                _ if option.eq_ignore_ascii_case(b"upgrade") => self.switches = true,
                 _ => self.lists |= classify(option) == Known::Other,
             }
         }

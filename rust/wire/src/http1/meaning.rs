@@ -4,10 +4,11 @@
 
 use super::collect::Facts;
 use crate::error::Rule;
+use crate::fields::Known;
 use crate::head::{Framing, Head, Leniency, Method, Version};
 use crate::page::{Page, Span};
 use crate::rules::Rules;
-use crate::{host, target};
+use crate::{host, target, upgrade};
 
 /// What the first line says, in both kinds of message.
 pub(super) struct Line {
@@ -56,22 +57,23 @@ pub(super) fn of_request(
         method,
         // RFC 9110 section 10.1.1: an expectation of HTTP/1.0 is ignored.
         expects_continue: expects && line.version == Version::Http11,
+        upgrade: facts.offers_switch(line.version) && matches!(framing, Framing::Empty | Framing::Length(0)),
         leniency: facts.repeats_length.then_some(Leniency::Lengths),
         ..blank(facts, line, framing)
     })
 }
 
-/// A response, if status and framing pass.
-pub(super) fn of_response(facts: &Facts, line: &Line, status: u16, to_head: bool) -> Result<Head, Rule> {
+/// A response to `request`, if status and framing pass.
+pub(super) fn of_response(page: &Page, facts: &Facts, line: &Line, status: u16, request: &Head) -> Result<Head, Rule> {
     match status {
-        101 => return Err(Rule::UnrequestedSwitch),
+        101 => check_switch(page, line.version, request)?,
         100..=599 => {}
         _ => return Err(Rule::BadStatus),
     }
     let chunked = facts.chunked(line.version)?;
     let bodiless = matches!(status, 100..=199 | 204);
     let framing = match facts.length {
-        _ if to_head || bodiless || status == 304 => Framing::Empty,
+        _ if request.method() == Method::Head || bodiless || status == 304 => Framing::Empty,
         _ if chunked => Framing::Chunked,
         Some(length) => Framing::Length(length),
         None => Framing::UntilClose,
@@ -80,6 +82,18 @@ pub(super) fn of_response(facts: &Facts, line: &Line, status: u16, to_head: bool
     let announces = chunked || facts.length.is_some_and(|length| length > 0);
     let ends = framing == Framing::UntilClose || (bodiless && announces);
     Ok(Head { status, keep_alive: facts.keeps_alive(line.version) && !ends, ..blank(facts, line, framing) })
+}
+
+/// A 101 must answer an offer, with what was offered.
+#[cold]
+fn check_switch(page: &Page, version: Version, request: &Head) -> Result<(), Rule> {
+    let named = page.fields.iter().filter(|field| field.known == Known::Upgrade);
+    match () {
+        () if !request.offers_switch() => Err(Rule::UnrequestedSwitch),
+        () if version == Version::Http10 => Err(Rule::MismatchedSwitch),
+        () if upgrade::is_accepted(request, named.map(|field| field.value(&page.bytes))) => Ok(()),
+        () => Err(Rule::MismatchedSwitch),
+    }
 }
 
 /// What both kinds of heads have in common; the page comes last.
@@ -101,6 +115,7 @@ fn blank(facts: &Facts, line: &Line, framing: Framing) -> Head {
         leniency: None,
         keep_alive: facts.keeps_alive(line.version),
         expects_continue: false,
+        upgrade: false,
     }
 }
 

@@ -57,14 +57,15 @@ pub fn parse_request(bytes: &[u8], scanned: &mut usize, rules: &Rules, pages: &m
     }
 }
 
-/// Parses the response at the start of `bytes`, interim (1xx) or final; `to_head` tells that it answers a HEAD.
+/// Parses the response at the start of `bytes`, interim (1xx) or final. What it may be depends on the request that it answers:
+/// one to HEAD has no body, and only one to an offer may be a 101.
 ///
 /// `scanned` as in [`parse_request`]. Leniency is for clients: `rules` gives only the limits.
-pub fn parse_response(bytes: &[u8], scanned: &mut usize, to_head: bool, rules: &Rules, pages: &mut Pages) -> Parsed {
+pub fn parse_response(bytes: &[u8], scanned: &mut usize, request: &Head, rules: &Rules, pages: &mut Pages) -> Parsed {
     if *scanned > 0 && !incomplete::worth_parsing(bytes, *scanned) {
         return incomplete::wait_for_response(bytes, scanned, rules).map_or_else(backend_fault, |()| Parsed::More);
     }
-    match response(bytes, to_head, rules, pages) {
+    match response(bytes, request, rules, pages) {
         Ok(Some((head, used))) => Parsed::Done { head, used },
         Ok(None) => incomplete::wait_for_response(bytes, scanned, rules).map_or_else(backend_fault, |()| Parsed::More),
         Err(rule) => backend_fault(rule),
@@ -119,7 +120,7 @@ pub(super) fn request(bytes: &[u8], rules: &Rules, pages: &mut Pages) -> Found {
 }
 
 /// One attempt at a response.
-fn response(bytes: &[u8], to_head: bool, rules: &Rules, pages: &mut Pages) -> Found {
+fn response(bytes: &[u8], request: &Head, rules: &Rules, pages: &mut Pages) -> Found {
     if let [b'\r' | b'\n', ..] = bytes {
         return Err(Rule::MalformedStatusLine);
     }
@@ -143,7 +144,7 @@ fn response(bytes: &[u8], to_head: bool, rules: &Rules, pages: &mut Pages) -> Fo
         let status = parsed.code.unwrap_or_default();
         let head = in_page(pages, |page| {
             let facts = collect(page, head, length, parsed.headers, rules)?;
-            meaning::of_response(&facts, &line, status, to_head)
+            meaning::of_response(page, &facts, &line, status, request)
         })?;
         Ok(Some((head, used)))
     })

@@ -11,11 +11,12 @@ use crate::edits::{Authority, FieldEdits, RateLimit, RequestEdits, ResponseEdits
 use crate::fields::{FORWARDING, HOP, Known};
 use crate::head::{Framing, Head, Version};
 use crate::page::{CANONICAL, Field, LISTED};
+use crate::upgrade;
 
 /// Room for what is added to a head, in bytes.
 const ADDED: usize = 256;
 
-/// Appends the head of a request for a backend: HTTP/1.1, Host first, no `Connection`.
+/// Appends the head of a request for a backend: HTTP/1.1, Host first, `Connection` only with an offer to switch.
 pub fn render_request(head: &Head, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
     out.reserve(head.byte_len().saturating_add(ADDED));
     out.extend_from_slice(head.method_name());
@@ -31,6 +32,9 @@ pub fn render_request(head: &Head, edits: &RequestEdits<'_>, out: &mut Vec<u8>) 
         Some(route) => write_edited(head, route, dropped, out),
     }
     write_framing(head.framing, out);
+    if head.offers_switch() {
+        upgrade::write_pair(head, out);
+    }
     write_forwarded(head, edits, out);
     if let Some(id) = edits.request_id {
         line(b"X-Request-ID: ", id, out);
@@ -108,15 +112,24 @@ pub fn render_response(head: &Head, edits: &ResponseEdits<'_>, out: &mut Vec<u8>
     }
     if !head.is_interim() {
         write_added(edits, out);
-        write_response_framing(head, edits.framing, out);
-        let open = edits.keep_alive && edits.framing != Framing::UntilClose;
-        match (open, edits.version) {
-            (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
-            (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-            (true, Version::Http11) => {}
+        if head.is_switch() {
+            upgrade::write_pair(head, out);
+        } else {
+            write_response_framing(head, edits.framing, out);
+            write_connection(edits, out);
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// `Connection`, where the client's version does not say it.
+fn write_connection(edits: &ResponseEdits<'_>, out: &mut Vec<u8>) {
+    let open = edits.keep_alive && edits.framing != Framing::UntilClose;
+    match (open, edits.version) {
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, Version::Http11) => {}
+    }
 }
 
 /// Fields that are ours or the route's to add.

@@ -218,6 +218,7 @@ pub struct ResponseOutcome {
 pub enum Ending {
     Clean,
     Cut,
+    Switched,
 }
 
 /// All files, by name.

@@ -1,7 +1,7 @@
 //! Responses: a backend's bytes through parser, body reader and renderer.
 
 use wire::{
-    Blame, BodyReader, Fault, Head, Method, Pages, Parsed, ResponseEdits, Rule, Rules, parse_request, parse_response,
+    Blame, BodyReader, Fault, Head, Pages, Parsed, ResponseEdits, Rule, Rules, parse_request, parse_response,
     render_response, response_framing,
 };
 
@@ -17,6 +17,8 @@ struct Seen {
     trailers: Vec<u8>,
     fault: Option<Fault>,
     done: bool,
+    /// What follows the head is no longer HTTP.
+    switched: bool,
     reused: bool,
 }
 
@@ -83,8 +85,7 @@ impl<'a> Player<'a> {
     /// Takes what the buffer holds; false after a fault.
     fn turn(&mut self) -> bool {
         while self.body.is_none() && !self.buffer.is_empty() {
-            let to_head = self.client.method() == Method::Head;
-            match parse_response(&self.buffer, &mut self.scanned, to_head, &self.rules, &mut self.pages) {
+            match parse_response(&self.buffer, &mut self.scanned, self.client, &self.rules, &mut self.pages) {
                 Parsed::More => return true,
                 Parsed::Bad(fault) => return self.fail(fault),
                 Parsed::Done { head, used } => {
@@ -96,6 +97,9 @@ impl<'a> Player<'a> {
             if self.seen.interim.len() > 8 {
                 return self.fail(Fault::new(Rule::TooManyInterim, Blame::Backend));
             }
+        }
+        if self.seen.switched {
+            self.seen.body.append(&mut self.buffer);
         }
         let Some((reader, _)) = self.body.as_mut() else {
             return true;
@@ -119,6 +123,7 @@ impl<'a> Player<'a> {
         let edits = ResponseEdits::plain(version, self.client.keep_alive(), response_framing(head, version));
         render_response(head, &edits, &mut self.seen.head);
         self.seen.status = head.status();
+        self.seen.switched = head.is_switch();
         self.body = Some((BodyReader::of_response(head.framing()), head.keep_alive()));
     }
 
@@ -140,7 +145,7 @@ impl<'a> Player<'a> {
         }
         self.seen.trailers = reader.trailers().unwrap_or_default();
         self.seen.done = reader.is_done() && self.seen.fault.is_none();
-        self.seen.reused = self.seen.done && keeps && self.buffer.is_empty() && !closes;
+        self.seen.reused = self.seen.done && !self.seen.switched && keeps && self.buffer.is_empty() && !closes;
         self.seen
     }
 }
@@ -154,7 +159,11 @@ fn compare(seen: &Seen, wanted: &ResponseOutcome) -> Result<(), String> {
         let refused = wanted.status == 502 && seen.status == 0;
         return if refused { Ok(()) } else { Err(format!("came to {seen:?}")) };
     };
-    let ended = if seen.done { Ending::Clean } else { Ending::Cut };
+    let ended = match seen {
+        _ if seen.switched => Ending::Switched,
+        _ if seen.done => Ending::Clean,
+        _ => Ending::Cut,
+    };
     let found = (seen.status, ended, &seen.interim, seen.reused);
     if found != (wanted.status, end, &wanted.interim, wanted.reused.unwrap_or(seen.reused)) {
         return Err(format!("came to {found:?}"));

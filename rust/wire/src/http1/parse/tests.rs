@@ -22,7 +22,8 @@ fn rule_of(text: &str, rules: &Rules) -> &'static str {
 }
 
 fn response_of(text: &str) -> Head {
-    match parse_response(text.as_bytes(), &mut 0, false, &Rules::default(), &mut Pages::default()) {
+    let request = request_of("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    match parse_response(text.as_bytes(), &mut 0, &request, &Rules::default(), &mut Pages::default()) {
         Parsed::Done { head, used } => {
             assert_eq!(used, text.len());
             head

@@ -1,0 +1,37 @@
+//! The same connection after a switch of protocols: bytes that mean nothing here.
+//!
+//! What was read ahead comes first, what the socket refuses is the backlog as ever. The end of the stream is
+//! passed on as what it was: a FIN stays a FIN, and what was cut ends in a reset.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use super::{Conn, Reading, Writing};
+
+impl Conn {
+    /// From here on both directions are plain bytes.
+    pub(crate) fn become_plain(&mut self) {
+        self.reading = Reading::Done;
+        self.writing = Writing::Plain;
+        self.reusable = false;
+    }
+
+    /// Fills the start of `receive`; 0 is the peer's FIN.
+    ///
+    /// # Errors
+    /// The peer has reset the connection, also where only a write got to hear it.
+    pub(crate) fn poll_bytes(&mut self, cx: &mut Context<'_>, receive: &mut [u8]) -> Poll<io::Result<usize>> {
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Ok(self.ahead.move_into(receive)));
+        }
+        match ready!(self.socket.poll_read(cx, receive))? {
+            0 if self.broken => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            count => Poll::Ready(Ok(count)),
+        }
+    }
+
+    /// Sends `bytes`; the caller has seen that there is room.
+    pub(crate) fn offer_bytes(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        self.push(cx, &[IoSlice::new(bytes)])
+    }
+}

@@ -1,0 +1,165 @@
+//! After a 101: plain bytes both ways, until both sides have ended or one is broken.
+//!
+//! Each way is a little machine of its own, so that a half-close is exact: the FIN of one side reaches the other
+//! behind the last byte, and the opposite way lives on.
+//!
+//! ```text
+//!   Open --FIN read--> Ending --backlog gone, FIN sent--> Ended
+//!     \------ whoever is written to is gone ------> Broken
+//! ```
+//!
+//! Back-pressure is that of the whole engine: no room, no reading. What waits is at most one receive buffer per
+//! way, and a tunnel whose sides keep up holds no buffer at all. The two ways take turns, one read each: a side that
+//! never stops sending must not use up the task's budget before the other's turn comes.
+//!
+//! A side that no longer takes bytes may still have said something (a Close frame, then close(2) with unread bytes
+//! behind it, which resets): its way breaks, the opposite one is read to its end first.
+
+use std::task::{Context, Poll};
+
+use crate::end::Conn;
+
+/// The two ways of a tunnel, and what has moved.
+#[derive(Default)]
+pub(crate) struct Tunnel {
+    to_backend: Way,
+    to_client: Way,
+}
+
+/// How a tunnel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Both sides said that they had nothing more to send.
+    Clean,
+    /// The client reset its connection.
+    Client,
+    /// The backend reset its connection.
+    Backend,
+    /// No byte moved for the pool's idle time.
+    Idle,
+    /// The backend's drain took too long.
+    Drained,
+    /// pylb ends, and the grace is over.
+    Stopped,
+}
+
+impl End {
+    /// What the log says of it.
+    pub(crate) fn reason(self) -> Option<&'static str> {
+        match self {
+            End::Clean => None,
+            End::Client => Some("client gone"),
+            End::Backend => Some("backend gone"),
+            End::Idle => Some("tunnel idle"),
+            End::Drained => Some("drained"),
+            End::Stopped => Some("stopped"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Way {
+    state: State,
+    /// Bytes so far.
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// The sender's FIN has been read, and goes on when the backlog has gone.
+    Ending,
+    /// The FIN went on.
+    Ended,
+    /// The receiver takes nothing any more.
+    Broken,
+}
+
+/// What one turn of one way came to.
+enum Turn {
+    /// Something happened; there may be more.
+    Moved,
+    /// Nothing can happen before a wake-up.
+    Waits,
+    /// The sender has reset.
+    Reset,
+}
+
+impl Tunnel {
+    /// Moves what can be moved; ready when nothing will any more.
+    pub(crate) fn poll_move(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Conn,
+        backend: &mut Conn,
+        receive: &mut [u8],
+    ) -> Poll<End> {
+        loop {
+            let there = self.to_backend.turn(cx, client, backend, receive);
+            let back = self.to_client.turn(cx, backend, client, receive);
+            match (there, back) {
+                (Turn::Reset, _) => return Poll::Ready(End::Client),
+                (_, Turn::Reset) => return Poll::Ready(End::Backend),
+                _ if self.to_backend.is_over() && self.to_client.is_over() => return Poll::Ready(self.end()),
+                (Turn::Waits, Turn::Waits) => return Poll::Pending,
+                _ => {}
+            }
+        }
+    }
+
+    /// Bytes moved to the backend and to the client so far.
+    pub(crate) fn moved(&self) -> (u64, u64) {
+        (self.to_backend.bytes, self.to_client.bytes)
+    }
+
+    fn end(&self) -> End {
+        match (self.to_backend.state, self.to_client.state) {
+            (_, State::Broken) => End::Client,
+            (State::Broken, _) => End::Backend,
+            _ => End::Clean,
+        }
+    }
+}
+
+impl Way {
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Ended | State::Broken)
+    }
+
+    /// At most one read, and what it makes possible.
+    fn turn(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn, receive: &mut [u8]) -> Turn {
+        if self.is_over() {
+            return Turn::Waits;
+        }
+        match to.poll_room(cx) {
+            Poll::Pending => return Turn::Waits,
+            Poll::Ready(Err(_)) => return self.set(State::Broken),
+            Poll::Ready(Ok(())) => {}
+        }
+        if self.state == State::Ending {
+            to.socket().shutdown_write();
+            return self.set(State::Ended);
+        }
+        match from.poll_bytes(cx, receive) {
+            Poll::Pending => Turn::Waits,
+            Poll::Ready(Err(_)) => Turn::Reset,
+            Poll::Ready(Ok(0)) => self.set(State::Ending),
+            Poll::Ready(Ok(count)) => {
+                self.bytes += count as u64;
+                match to.offer_bytes(cx, &receive[..count]) {
+                    Ok(()) => Turn::Moved,
+                    Err(_) => self.set(State::Broken),
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, state: State) -> Turn {
+        self.state = state;
+        Turn::Moved
+    }
+}
+
+#[cfg(test)]
+mod tests;
