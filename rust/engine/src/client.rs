@@ -13,7 +13,7 @@ use crate::exchange::{After, Exchange};
 use crate::failure::Failure;
 use crate::observe::facts::Fact;
 use crate::observe::log::Record;
-use crate::reply::Answer;
+use crate::reply::{Answer, Asker};
 use crate::request_id::RequestId;
 use crate::socket::Socket;
 use crate::worker::{ExchangeBox, Worker};
@@ -138,8 +138,8 @@ impl Client {
         self.worker.meter().refused_requests.add(1);
         let id = RequestId::new(self.worker.clock.wall(self.worker.now()), self.worker.random());
         poll_fn(|cx| {
-            let mut bytes = Vec::with_capacity(512);
-            Answer::from(failure).render(None, id.as_bytes(), false, &mut bytes);
+            let asker = Asker { request: None, id: id.as_bytes(), keep_alive: false, page: None };
+            let bytes = Answer::from(failure).render(&asker);
             let _ = down.offer_reply(cx, &bytes, false);
             Poll::Ready(())
         })

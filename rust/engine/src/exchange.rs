@@ -12,11 +12,10 @@
 //! sent the client gets a proper one; after that the only honest end is a cut.
 //!
 //! In the folder: `reach.rs` gets a connection, `flow.rs` moves the bytes, `patience.rs` keeps the deadlines, `switched.rs`
-//! goes on as a tunnel, `story.rs` counts and logs.
+//! goes on as a tunnel, `answer.rs` says what no backend says, `story.rs` counts and logs.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::task::Poll;
 use std::time::Duration;
 
 use plan::{Progress, Reply, Request, Step, Tick};
@@ -33,6 +32,7 @@ use crate::request_id::RequestId;
 use crate::running::Held;
 use crate::worker::Worker;
 
+mod answer;
 mod flow;
 mod patience;
 mod reach;
@@ -151,7 +151,7 @@ impl Exchange {
             Ok(Sent::Relayed) if down.has_backlog() => Box::pin(self.flush(worker, down)).await,
             Ok(Sent::Relayed) => After::of(down),
             Ok(Sent::Switched) => Box::pin(self.tunnel(worker, down)).await,
-            Ok(Sent::Reply(answer)) => Box::pin(self.answer(worker, down, answer)).await,
+            Ok(Sent::Reply(answer)) => Box::pin(self.answer(worker, down, *answer)).await,
             Err(failure) => Box::pin(self.fail(worker, down, failure)).await,
         };
         self.close_book(worker);
@@ -180,10 +180,10 @@ impl Exchange {
     }
 
     /// Picks the next backend; an answer instead if there is none to pick.
-    fn choose(&mut self, worker: &Worker) -> Option<Answer> {
+    fn choose(&mut self, worker: &Worker) -> Option<Box<Answer>> {
         match self.decide(worker) {
-            Step::Reply(reply) => Some((*reply).into()),
-            Step::Wait { .. } => Some(Reply::FULL.into()),
+            Step::Reply(reply) => Some(Box::new((*reply).into())),
+            Step::Wait { .. } => Some(Box::new(Reply::FULL.into())),
             Step::Send { pool, slot } => {
                 let pick = Pick::new(self.held.clone(), pool, slot);
                 if self.tries == 0 {
@@ -261,18 +261,6 @@ impl Exchange {
         self.answer(worker, down, failure.into()).await
     }
 
-    /// Sends an answer of pylb itself.
-    async fn answer(&mut self, worker: &Worker, down: &mut Conn, answer: Answer) -> After {
-        self.story.status = answer.status;
-        self.story.error = answer.error;
-        let keep_alive = down.has_read_all() && self.head().keep_alive() && !self.is_last(worker);
-        let mut bytes = Vec::with_capacity(512);
-        answer.render(self.head.as_ref(), self.request_id(), keep_alive, &mut bytes);
-        self.story.bytes_out = bytes.len() as u64;
-        let sent = poll_fn(|cx| Poll::Ready(down.offer_reply(cx, &bytes, keep_alive))).await;
-        if sent.is_err() { After::Abort } else { self.flush(worker, down).await }
-    }
-
     fn too_large(&self) -> Option<Failure> {
         match (self.head().framing(), self.listener().max_body) {
             (wire::Framing::Length(length), Some(limit)) if length > limit => Some(Failure::BodyTooLarge),
@@ -306,14 +294,8 @@ impl Exchange {
         &self.held.plan.listeners[self.listener as usize]
     }
 
-    fn request_id(&self) -> &[u8] {
-        self.kept_id().unwrap_or(self.id.as_bytes())
-    }
-
-    /// The id that a trusted proxy has given the request already.
-    fn kept_id(&self) -> Option<&[u8]> {
-        let id = self.head().field(b"x-request-id").filter(|id| !id.is_empty());
-        id.filter(|_| self.trusted)
+    fn route(&self) -> Option<&plan::Route> {
+        self.listener().routes.get(self.progress.route? as usize)
     }
 }
 
@@ -322,5 +304,5 @@ enum Sent {
     Relayed,
     /// By a 101: what follows is a tunnel.
     Switched,
-    Reply(Answer),
+    Reply(Box<Answer>),
 }

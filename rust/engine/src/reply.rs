@@ -1,120 +1,182 @@
-//! Answers of pylb itself: one line of text, or JSON for clients that accept it.
+//! Answers of pylb itself.
+//!
+//! *What* is said is decided elsewhere (by the plan's routes, by a [`Failure`]); here it gets its form, and the form is
+//! the client's: a gRPC client finds a status in the only place where it looks for one, a program that asks for JSON gets
+//! JSON, everybody else the page that the operator configured or one line of text. Whatever the form, the answer names
+//! the request (`X-Request-ID`) and, where RFC 9209 has a word for it, the error.
+//!
+//! In the folder: `shape.rs` reads the request's wishes, `grpc.rs` translates statuses.
 
-use wire::{Head, Method};
+use std::borrow::Cow;
+
+use plan::{Page, Reply};
+use wire::{Head, Method, RateLimit};
 
 use crate::failure::Failure;
 
+mod grpc;
+mod phrase;
+mod shape;
+
+use phrase::phrase;
+use shape::Shape;
+
+/// Bytes of an answer with a short body.
+const USUAL: usize = 512;
+
 /// An answer that no backend gave.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub status: u16,
     /// The error type of `Proxy-Status` (RFC 9209).
     pub error: Option<&'static str>,
     /// Seconds for `Retry-After`.
     pub retry_after: Option<u32>,
-    pub text: &'static str,
+    /// `Location` of a redirect.
+    pub location: Option<Vec<u8>>,
+    /// What the client has left of its rate.
+    pub rate: Option<RateLimit>,
+    pub body: Body,
+}
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// One line for people, in the form that the client wants.
+    Line(&'static str),
+    /// The page, whatever the client wants.
+    Page,
+}
+
+/// Whom an answer is for.
+pub(crate) struct Asker<'a> {
+    /// Missing if the head was not understood.
+    pub request: Option<&'a Head>,
+    pub id: &'a [u8],
+    /// Whether the connection lives on.
+    pub keep_alive: bool,
+    /// What the operator wants said.
+    pub page: Option<&'a Page>,
+}
+
+impl Answer {
+    /// A status and a line.
+    pub(crate) fn line(status: u16, text: &'static str) -> Self {
+        Answer { status, error: None, retry_after: None, location: None, rate: None, body: Body::Line(text) }
+    }
+
+    /// The whole answer as bytes.
+    pub(crate) fn render(&self, to: &Asker<'_>) -> Vec<u8> {
+        let shape = Shape::of(self, to);
+        let (content_type, body) = self.content(shape, to);
+        let status = if matches!(shape, Shape::Grpc(_)) { 200 } else { self.status };
+        let mut out = Vec::with_capacity(USUAL + body.len());
+        let mut lines = Lines(&mut out);
+        lines.put("HTTP/1.1 ", format!("{status} {}", phrase(status)).as_bytes());
+        if !matches!(status, 204 | 304) {
+            lines.put("content-type: ", content_type.as_bytes());
+            lines.put("content-length: ", itoa::Buffer::new().format(body.len()).as_bytes());
+        }
+        self.render_fields(shape, to, &mut lines);
+        out.extend_from_slice(b"\r\n");
+        let bodiless = to.request.is_some_and(|head| head.method() == Method::Head) || matches!(status, 204 | 304);
+        if !bodiless {
+            out.extend_from_slice(&body);
+        }
+        out
+    }
+
+    fn render_fields(&self, shape: Shape, to: &Asker<'_>, lines: &mut Lines<'_>) {
+        let mut number = itoa::Buffer::new();
+        lines.put("x-request-id: ", to.id);
+        if let Shape::Grpc(_) = shape {
+            lines.put("grpc-status: ", number.format(grpc::status(self.status)).as_bytes());
+            lines.put("grpc-message: ", &grpc::message(self.text()));
+        }
+        if let Some(error) = self.error {
+            lines.put("proxy-status: pylb; error=", error.as_bytes());
+        }
+        if let Some(seconds) = self.retry_after {
+            lines.put("retry-after: ", number.format(seconds).as_bytes());
+        }
+        if let Some(RateLimit { limit, remaining, reset }) = self.rate {
+            lines.put("ratelimit-limit: ", number.format(limit).as_bytes());
+            lines.put("ratelimit-remaining: ", number.format(remaining).as_bytes());
+            lines.put("ratelimit-reset: ", number.format(reset).as_bytes());
+        }
+        if let Some(location) = &self.location {
+            lines.put("location: ", location);
+        }
+        if self.status == 405 {
+            lines.put("allow: ", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+        }
+        if !to.keep_alive {
+            lines.put("connection: ", b"close");
+        }
+    }
+
+    /// The media type of the body, and the body.
+    fn content<'a>(&self, shape: Shape, to: &Asker<'a>) -> (&'a str, Cow<'a, [u8]>) {
+        match (shape, to.page) {
+            (Shape::Grpc(media), _) => (media, Cow::Borrowed(&[])),
+            (Shape::Page, Some(page)) => (&page.content_type, Cow::Borrowed(&page.body)),
+            (Shape::Json, _) => ("application/json", Cow::Owned(self.json(to.id))),
+            (Shape::Text | Shape::Page, _) => {
+                let line = format!("{} {}: {}\n", self.status, phrase(self.status), self.text());
+                ("text/plain; charset=utf-8", Cow::Owned(line.into_bytes()))
+            }
+        }
+    }
+
+    fn json(&self, id: &[u8]) -> Vec<u8> {
+        let id = String::from_utf8_lossy(id);
+        let fields = serde_json::json!({
+            "status": self.status, "error": self.error, "message": self.text(), "request_id": id,
+        });
+        format!("{fields}\n").into_bytes()
+    }
+
+    fn text(&self) -> &'static str {
+        match self.body {
+            Body::Line(text) => text,
+            Body::Page => phrase(self.status),
+        }
+    }
 }
 
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Self {
         let status = failure.status();
         Answer {
-            status,
             error: failure.proxy_error(),
             retry_after: (status == 503).then_some(1),
-            text: failure.explain(),
+            ..Answer::line(status, failure.explain())
         }
     }
 }
 
-impl From<plan::Reply<'_>> for Answer {
-    fn from(reply: plan::Reply<'_>) -> Self {
-        let text = match reply.body {
-            plan::Body::Line(text) => text,
-            plan::Body::Page(_) => "",
+impl From<Reply<'_>> for Answer {
+    fn from(reply: Reply<'_>) -> Self {
+        let body = match reply.body {
+            plan::Body::Line(text) => Body::Line(text),
+            plan::Body::Page(_) => Body::Page,
         };
-        Answer { status: reply.status, error: reply.error, retry_after: reply.retry_after, text }
+        let Reply { status, error, retry_after, location, rate, .. } = reply;
+        Answer { status, error, retry_after, location, rate, body }
     }
 }
 
-impl Answer {
-    /// Renders the whole answer into `out`. Without a request (its head was not understood) it is plain text.
-    pub(crate) fn render(&self, request: Option<&Head>, id: &[u8], keep_alive: bool, out: &mut Vec<u8>) {
-        let json = request.is_some_and(accepts_json);
-        let mut body = Vec::with_capacity(128);
-        if json {
-            let id = String::from_utf8_lossy(id);
-            let fields = serde_json::json!({
-                "status": self.status, "error": self.error, "message": self.text, "request_id": id,
-            });
-            body.extend_from_slice(fields.to_string().as_bytes());
-        } else {
-            body.extend_from_slice(self.status.to_string().as_bytes());
-            for piece in [" ", phrase(self.status), ": ", self.text] {
-                body.extend_from_slice(piece.as_bytes());
-            }
-        }
-        body.push(b'\n');
-        self.render_head(json, body.len(), id, keep_alive, out);
-        if request.is_none_or(|head| head.method() != Method::Head) {
-            out.extend_from_slice(&body);
-        }
-    }
+/// A head in the making.
+struct Lines<'a>(&'a mut Vec<u8>);
 
-    fn render_head(&self, json: bool, length: usize, id: &[u8], keep_alive: bool, out: &mut Vec<u8>) {
-        let mut number = itoa::Buffer::new();
-        let mut put = |name: &str, value: &[u8]| {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
-        };
-        put("HTTP/1.1 ", format!("{} {}", self.status, phrase(self.status)).as_bytes());
-        put("content-type: ", if json { b"application/json" } else { b"text/plain; charset=utf-8" });
-        put("content-length: ", number.format(length).as_bytes());
-        put("x-request-id: ", id);
-        if let Some(error) = self.error {
-            put("proxy-status: pylb; error=", error.as_bytes());
-        }
-        if let Some(seconds) = self.retry_after {
-            put("retry-after: ", number.format(seconds).as_bytes());
-        }
-        if self.status == 405 {
-            put("allow: ", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
-        }
-        if !keep_alive {
-            put("connection: ", b"close");
-        }
-        out.extend_from_slice(b"\r\n");
+impl Lines<'_> {
+    /// `start` is the name with what stands between it and the value.
+    fn put(&mut self, start: &str, value: &[u8]) {
+        self.0.extend_from_slice(start.as_bytes());
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
     }
 }
 
-fn accepts_json(head: &Head) -> bool {
-    head.field(b"accept").is_some_and(|accept| {
-        accept.split(|byte| *byte == b',').any(|range| {
-            let media = range.split(|byte| *byte == b';').next().unwrap_or_default();
-            media.trim_ascii().eq_ignore_ascii_case(b"application/json")
-        })
-    })
-}
-
-/// The reason phrases of RFC 9110, 15, for the statuses that pylb answers with.
-fn phrase(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        421 => "Misdirected Request",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        _ => "Error",
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,7 @@ impl Exchange {
             proto: "http",
             trusted: self.trusted,
             request_id: (!keeps_id).then(|| self.id.as_bytes()),
-            route: None,
+            route: self.route().and_then(|route| route.request.as_deref()),
         };
         let offered = up.offer_request(cx, &mut buffers.scratch, self.head(), &edits, &part, trailers);
         self.uploaded(part.last, offered.is_ok());
@@ -193,7 +193,11 @@ impl Exchange {
         let framing = wire::response_framing(head, request.version());
         let ends = matches!(framing, wire::Framing::UntilClose) || self.upload != Upload::Done;
         let keep_alive = request.keep_alive() && !ends && !self.is_last(worker);
-        ResponseEdits::plain(request.version(), keep_alive, framing)
+        ResponseEdits {
+            route: self.route().and_then(|route| route.response.as_deref()),
+            rate: self.progress.rate,
+            ..ResponseEdits::plain(request.version(), keep_alive, framing)
+        }
     }
 
     /// A final response head has come: the backend lives, or answers like one that does not.

@@ -64,7 +64,7 @@ impl Exchange {
 
     fn patience(&self, phase: Phase) -> u32 {
         let listener = self.listener();
-        let route = self.progress.route.and_then(|route| listener.routes.get(route as usize));
+        let route = self.route();
         match phase {
             Phase::Body => listener.body_idle_ms,
             Phase::Client | Phase::None => listener.send_idle_ms,
