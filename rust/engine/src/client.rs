@@ -138,7 +138,7 @@ impl Client {
         self.worker.meter().refused_requests.add(1);
         let id = RequestId::new(self.worker.clock.wall(self.worker.now()), self.worker.random());
         poll_fn(|cx| {
-            let asker = Asker { request: None, id: id.as_bytes(), keep_alive: false, page: None };
+            let asker = Asker { request: None, id: id.as_bytes(), keep_alive: false, page: None, fields: None };
             let bytes = Answer::from(failure).render(&asker);
             let _ = down.offer_reply(cx, &bytes, false);
             Poll::Ready(())

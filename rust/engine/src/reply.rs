@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use plan::{Page, Reply};
-use wire::{Head, Method, RateLimit};
+use wire::{FieldEdits, Head, Method, RateLimit};
 
 use crate::failure::Failure;
 
@@ -57,6 +57,8 @@ pub(crate) struct Asker<'a> {
     pub keep_alive: bool,
     /// What the operator wants said.
     pub page: Option<&'a Page>,
+    /// What the route changes on responses. A browser reads an error across origins only if the error allows it.
+    pub fields: Option<&'a FieldEdits>,
 }
 
 impl Answer {
@@ -71,13 +73,14 @@ impl Answer {
         let (content_type, body) = self.content(shape, to);
         let status = if matches!(shape, Shape::Grpc(_)) { 200 } else { self.status };
         let mut out = Vec::with_capacity(USUAL + body.len());
-        let mut lines = Lines(&mut out);
-        lines.put("HTTP/1.1 ", format!("{status} {}", phrase(status)).as_bytes());
+        out.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", phrase(status)).as_bytes());
+        let mut lines = Lines { out: &mut out, edits: to.fields };
         if !matches!(status, 204 | 304) {
-            lines.put("content-type: ", content_type.as_bytes());
-            lines.put("content-length: ", itoa::Buffer::new().format(body.len()).as_bytes());
+            lines.put("content-type", content_type.as_bytes());
+            lines.put("content-length", itoa::Buffer::new().format(body.len()).as_bytes());
         }
         self.render_fields(shape, to, &mut lines);
+        out.extend_from_slice(to.fields.map_or(b"", FieldEdits::added));
         out.extend_from_slice(b"\r\n");
         let bodiless = to.request.is_some_and(|head| head.method() == Method::Head) || matches!(status, 204 | 304);
         if !bodiless {
@@ -88,30 +91,28 @@ impl Answer {
 
     fn render_fields(&self, shape: Shape, to: &Asker<'_>, lines: &mut Lines<'_>) {
         let mut number = itoa::Buffer::new();
-        lines.put("x-request-id: ", to.id);
+        lines.put("x-request-id", to.id);
         if let Shape::Grpc(_) = shape {
-            lines.put("grpc-status: ", number.format(grpc::status(self.status)).as_bytes());
-            lines.put("grpc-message: ", &grpc::message(self.text()));
+            lines.put("grpc-status", number.format(grpc::status(self.status)).as_bytes());
+            lines.put("grpc-message", &grpc::message(self.text()));
         }
         if let Some(error) = self.error {
-            lines.put("proxy-status: pylb; error=", error.as_bytes());
+            lines.put("proxy-status", format!("pylb; error={error}").as_bytes());
         }
         if let Some(seconds) = self.retry_after {
-            lines.put("retry-after: ", number.format(seconds).as_bytes());
+            lines.put("retry-after", number.format(seconds).as_bytes());
         }
-        if let Some(RateLimit { limit, remaining, reset }) = self.rate {
-            lines.put("ratelimit-limit: ", number.format(limit).as_bytes());
-            lines.put("ratelimit-remaining: ", number.format(remaining).as_bytes());
-            lines.put("ratelimit-reset: ", number.format(reset).as_bytes());
+        if let Some(rate) = self.rate {
+            wire::render_rate(rate, lines.out);
         }
         if let Some(location) = &self.location {
-            lines.put("location: ", location);
+            lines.put("location", location);
         }
         if self.status == 405 {
-            lines.put("allow: ", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+            lines.put("allow", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
         }
         if !to.keep_alive {
-            lines.put("connection: ", b"close");
+            lines.put("connection", b"close");
         }
     }
 
@@ -167,14 +168,20 @@ impl From<Reply<'_>> for Answer {
 }
 
 /// A head in the making.
-struct Lines<'a>(&'a mut Vec<u8>);
+struct Lines<'a> {
+    out: &'a mut Vec<u8>,
+    edits: Option<&'a FieldEdits>,
+}
 
 impl Lines<'_> {
-    /// `start` is the name with what stands between it and the value.
-    fn put(&mut self, start: &str, value: &[u8]) {
-        self.0.extend_from_slice(start.as_bytes());
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
+    /// A field, unless the route takes it away.
+    fn put(&mut self, name: &str, value: &[u8]) {
+        if self.edits.is_some_and(|edits| edits.removes(name.as_bytes())) {
+            return;
+        }
+        for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.out.extend_from_slice(piece);
+        }
     }
 }
 

@@ -89,12 +89,14 @@ pub enum NotEditable {
     Protected(&'static str),
 }
 
-/// The state of a rate limit, as `RateLimit-Limit`, `-Remaining` and `-Reset` tell it.
+/// The state of a rate limit. Times are whole seconds, rounded up: whoever comes back then is not refused again.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// Requests at once.
     pub limit: u32,
-    /// How many of them are left.
+    /// Seconds in which an empty limit fills up; at least 1.
+    pub window: u32,
+    /// How many requests are left.
     pub remaining: u32,
     /// Seconds until all of them are there again.
     pub reset: u32,
@@ -152,11 +154,13 @@ impl FieldEdits {
         self.removed.is_empty() && self.added.is_empty()
     }
 
-    pub(crate) fn removes(&self, name: &[u8]) -> bool {
+    /// Whether fields of this name stay behind.
+    pub fn removes(&self, name: &[u8]) -> bool {
         self.removed.iter().any(|removed| removed.eq_ignore_ascii_case(name))
     }
 
-    pub(crate) fn added(&self) -> &[u8] {
+    /// The lines that are added, each with its end.
+    pub fn added(&self) -> &[u8] {
         &self.added
     }
 }

@@ -49,7 +49,7 @@ pub use error::{Blame, Fault, Rule};
 pub use head::{Framing, Head, Method, Version};
 pub use http1::body::{BodyReader, Taken};
 pub use http1::parse::{Parsed, parse_request, parse_response};
-pub use http1::render::{chunk_prefix, render_request, render_response, response_framing};
+pub use http1::render::{chunk_prefix, render_rate, render_request, render_response, response_framing};
 pub use http1::state::{Conversation, Event, Sending, Who};
 pub use page::{Page, Pages};
 pub use rewrite::PathEdit;

@@ -19,6 +19,7 @@ impl Exchange {
             id: self.request_id(),
             keep_alive,
             page: self.page(&answer),
+            fields: self.route().and_then(|route| route.response.as_deref()),
         });
         self.story.status = answer.status;
         self.story.error = answer.error;

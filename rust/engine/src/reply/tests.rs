@@ -9,7 +9,7 @@ fn request(lines: &str) -> Head {
 
 fn rendered(answer: &Answer, lines: &str, page: Option<&Page>) -> (String, String) {
     let head = request(lines);
-    let bytes = answer.render(&Asker { request: Some(&head), id: b"id", keep_alive: true, page });
+    let bytes = answer.render(&Asker { request: Some(&head), id: b"id", keep_alive: true, page, fields: None });
     let text = String::from_utf8(bytes).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     (head.to_owned(), body.to_owned())
@@ -99,7 +99,19 @@ fn what_is_configured_is_said_as_configured() {
 fn redirects_and_limits_have_their_fields() {
     let moved = Answer { location: Some(b"https://a/b?c".to_vec()), ..Answer::line(308, "This moved.") };
     assert!(rendered(&moved, GET, None).0.contains("\r\nlocation: https://a/b?c"));
-    let rate = RateLimit { limit: 200, remaining: 0, reset: 1 };
+    let rate = RateLimit { limit: 200, window: 2, remaining: 0, reset: 1 };
     let (head, _) = rendered(&Answer { rate: Some(rate), ..Answer::line(429, "Slow down.") }, GET, None);
-    assert!(head.contains("\r\nratelimit-limit: 200\r\nratelimit-remaining: 0\r\nratelimit-reset: 1"), "{head}");
+    assert!(head.contains("\r\nRateLimit-Policy: \"default\";q=200;w=2\r\nRateLimit: \"default\";r=0;t=1"), "{head}");
+}
+
+#[test]
+fn what_the_route_changes_is_changed_here_too() {
+    let mut fields = FieldEdits::default();
+    fields.set(wire::Heads::Responses, b"Access-Control-Allow-Origin", b"*").expect("an edit");
+    fields.remove(wire::Heads::Responses, b"x-request-id").expect("an edit");
+    let head = request(GET);
+    let asker = Asker { request: Some(&head), id: b"id", keep_alive: true, page: None, fields: Some(&fields) };
+    let text = String::from_utf8(busy().render(&asker)).expect("text");
+    assert!(text.contains("\r\nAccess-Control-Allow-Origin: *\r\n\r\n503"), "{text}");
+    assert!(!text.contains("x-request-id"));
 }

@@ -140,12 +140,18 @@ fn write_added(edits: &ResponseEdits<'_>, out: &mut Vec<u8>) {
     if let Some(cookie) = edits.set_cookie {
         line(b"Set-Cookie: ", cookie, out);
     }
-    if let Some(RateLimit { limit, remaining, reset }) = edits.rate {
-        let mut digits = itoa::Buffer::new();
-        line(b"RateLimit-Limit: ", digits.format(limit).as_bytes(), out);
-        line(b"RateLimit-Remaining: ", digits.format(remaining).as_bytes(), out);
-        line(b"RateLimit-Reset: ", digits.format(reset).as_bytes(), out);
+    if let Some(rate) = edits.rate {
+        render_rate(rate, out);
     }
+}
+
+/// Appends the fields that tell a client how much it may still ask (draft-ietf-httpapi-ratelimit-headers, which knows
+/// these two since its version 08).
+pub fn render_rate(rate: RateLimit, out: &mut Vec<u8>) {
+    let RateLimit { limit, window, remaining, reset } = rate;
+    // Writing to a Vec cannot fail.
+    drop(write!(out, "RateLimit-Policy: \"default\";q={limit};w={window}\r\n"));
+    drop(write!(out, "RateLimit: \"default\";r={remaining};t={reset}\r\n"));
 }
 
 /// How the body of a response is framed for a client: HTTP/1.0 does not know chunks, and only it has to wait for the close.
