@@ -41,7 +41,7 @@ pub fn compile(draft: &[u8], previous: Option<&Plan>, seed: u64) -> Result<Plan,
     let mut errors = Errors::default();
     let mut binds = Binds::default();
     let listeners = listeners(&draft, &mut binds, &mut errors);
-    let pools = pools(&draft.pools, previous, &mut errors);
+    let pools = pools(&draft.pools, previous, Seed(seed), &mut errors);
     let metrics = binds.take(&At::root("metrics"), &draft.metrics, &mut errors);
     let log = log(&draft.log, &mut errors);
     let max_clients = numbers::count(&At::root("max_clients"), draft.max_clients, &mut errors);

@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use balance::{Chosen, Tick};
+use balance::Tick;
 use smallvec::SmallVec;
 
 use crate::action::{Action, Page};
@@ -150,6 +150,14 @@ impl Progress {
         self.listener
     }
 
+    /// The last failure says nothing of the backend: an idle connection had been closed, as they are. A client that
+    /// belongs there may try it once more.
+    pub fn forgive(&mut self) {
+        if self.pin == Pin::Honoured {
+            self.tried.pop();
+        }
+    }
+
     /// The wait for a pinned backend was in vain: from now on any backend will do.
     pub fn escape(&mut self) {
         self.pin = Pin::Escaped;
@@ -160,7 +168,7 @@ impl Plan {
     /// The next step for this request. `progress` must have been started for a listener of this plan, and stays with
     /// the request.
     pub fn decide<'p>(&'p self, progress: &mut Progress, request: &Request<'_>) -> Step<'p> {
-        let Request { head, client, now, dice, .. } = *request;
+        let head = request.head;
         let listener = &self.listeners[progress.listener as usize];
         if progress.route.is_none() {
             progress.route = listener.find(head.host(), head.path());
@@ -172,15 +180,6 @@ impl Plan {
             return Step::Reply(Box::new(Reply::NO_ROUTE));
         };
         progress.pool = Some(pool);
-        let plan = &self.pools[pool as usize];
-        let key = plan.key.of(head, client, self.seed, dice);
-        match plan.pool.choose(key, &progress.tried, now, dice) {
-            Chosen::Slot(slot) => {
-                progress.tried.push(slot);
-                Step::Send { pool, slot }
-            }
-            Chosen::Full => Step::Wait { pool, until: Until::Free },
-            Chosen::Nobody => Step::Reply(Box::new(Reply::NOBODY)),
-        }
+        self.seat(pool, progress, request)
     }
 }

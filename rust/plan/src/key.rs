@@ -34,17 +34,42 @@ impl Key {
     /// The hash of this request's key. A request without the key, or with an empty one, has nothing to stay with:
     /// `dice` spreads it.
     pub(crate) fn of(&self, head: &Head, client: IpAddr, seed: Seed, dice: u64) -> u64 {
+        if *self == Key::None {
+            return dice;
+        }
+        match self.value(head, client, &mut Octets::default()) {
+            Some(value) => seed.hash(value),
+            None => dice,
+        }
+    }
+
+    /// The key of this request, unless it has none or an empty one; `octets` is room for an address.
+    pub(crate) fn value<'a>(&self, head: &'a Head, client: IpAddr, octets: &'a mut Octets) -> Option<&'a [u8]> {
         let value = match self {
-            Key::None => return dice,
-            Key::ClientIp => return seed.hash_client(client),
+            Key::None => None,
+            Key::ClientIp => Some(subscriber(client, octets)),
             Key::Path => Some(head.path()),
             Key::Header(name) => head.field(name),
             Key::Cookie(name) => head.cookie(name),
             Key::Query(name) => head.query_value(name),
         };
-        match value {
-            Some(value) if !value.is_empty() => seed.hash(value),
-            _ => dice,
+        value.filter(|value| !value.is_empty())
+    }
+}
+
+/// Room for what counts of an address.
+pub(crate) type Octets = [u8; 8];
+
+/// What one client has: an IPv4 address, or a /64 of IPv6.
+fn subscriber(client: IpAddr, octets: &mut Octets) -> &[u8] {
+    match client.to_canonical() {
+        IpAddr::V4(address) => {
+            octets[..4].copy_from_slice(&address.octets());
+            &octets[..4]
+        }
+        IpAddr::V6(address) => {
+            octets.copy_from_slice(&address.octets()[..8]);
+            octets
         }
     }
 }
@@ -57,13 +82,6 @@ impl Seed {
         hasher.write(bytes);
         hasher.finish()
     }
-
-    fn hash_client(self, client: IpAddr) -> u64 {
-        match client.to_canonical() {
-            IpAddr::V4(address) => self.hash(&address.octets()),
-            IpAddr::V6(address) => self.hash(&address.octets()[..8]),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -71,7 +89,7 @@ mod tests {
     use super::*;
 
     fn client(seed: u64, address: &str) -> u64 {
-        Seed(seed).hash_client(address.parse().unwrap())
+        Seed(seed).hash(subscriber(address.parse().unwrap(), &mut Octets::default()))
     }
 
     #[test]

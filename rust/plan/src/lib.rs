@@ -25,6 +25,8 @@ mod pattern;
 mod plan;
 mod pool;
 pub mod route;
+mod seat;
+mod sticky;
 mod suggest;
 mod trie;
 
@@ -38,4 +40,5 @@ pub use decide::{Body, Pin, Progress, Reply, Request, Step, Until};
 pub use error::{PlanError, Segment};
 pub use key::Key;
 pub use plan::{Listener, LogFormat, LogPlan, Plan, Sink};
-pub use pool::{On, PoolPlan, Queue, Retries, Sticky, StickyBy};
+pub use pool::{On, PoolPlan, Queue, Retries};
+pub use sticky::{Sticky, StickyBy};

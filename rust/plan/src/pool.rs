@@ -7,6 +7,7 @@ use balance::{Pool, Shared};
 use crate::action::Page;
 use crate::bind::Address;
 use crate::key::Key;
+use crate::sticky::Sticky;
 
 /// A pool: who is in it, how one is chosen, how it is connected to.
 pub struct PoolPlan {
@@ -87,40 +88,6 @@ pub struct On {
     pub reset: bool,
     /// The response has one of these statuses.
     pub statuses: Vec<u16>,
-}
-
-/// How clients stay with a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sticky {
-    /// What a client is known by.
-    pub by: StickyBy,
-    /// Milliseconds that a client is remembered after its last request.
-    pub ttl_ms: u32,
-    /// A client whose backend is gone gets 503 (else another backend).
-    pub fail_if_lost: bool,
-}
-
-/// What a client is known by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StickyBy {
-    /// A cookie of pylb.
-    Cookie {
-        /// Its name.
-        name: Box<str>,
-        /// Its `Path`.
-        path: Box<str>,
-        /// What each backend is called under each key, by slot. The first key signs, all are understood.
-        ids: Vec<(u8, Vec<u64>)>,
-    },
-    /// What the client sends, or its address.
-    Key(Key),
-    /// What the backend once gave.
-    Learned {
-        /// A header or cookie of the response.
-        response: Key,
-        /// Where the client sends it.
-        request: Key,
-    },
 }
 
 impl PoolPlan {

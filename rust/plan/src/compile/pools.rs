@@ -13,9 +13,10 @@ use super::sticky::sticky;
 use crate::bind::Address;
 use crate::draft::{BackendDraft, BalanceDraft, Named, PassiveDraft, PolicyName, PoolDraft};
 use crate::error::{At, Errors};
-use crate::key::Key;
+use crate::key::{Key, Seed};
 use crate::plan::Plan;
 use crate::pool::PoolPlan;
+use crate::sticky::Sticky;
 
 /// Shares finer than a turn of a schedule would be rounded anyway.
 const LARGEST_WEIGHT: u64 = 65_536;
@@ -31,9 +32,9 @@ pub(super) struct Pools {
     pub(super) next_id: u64,
 }
 
-pub(super) fn pools(drafts: &Named<PoolDraft>, previous: Option<&Plan>, errors: &mut Errors) -> Pools {
+pub(super) fn pools(drafts: &Named<PoolDraft>, previous: Option<&Plan>, seed: Seed, errors: &mut Errors) -> Pools {
     let all = At::root("pools");
-    let mut before = Before::new(previous);
+    let mut before = Before::new(previous, seed);
     let mut plans = Vec::with_capacity(drafts.0.len());
     for (name, draft) in &drafts.0 {
         plans.extend(pool(&all.key(name), name, draft, &mut before, errors));
@@ -56,7 +57,8 @@ fn pool(at: &At<'_>, name: &str, draft: &PoolDraft, before: &mut Before<'_>, err
     let queue = queue(&at.key("queue"), &draft.queue, errors);
     let retries = retries(&at.key("retries"), &draft.retries, errors);
     let pages = pages(&at.key("errors"), &draft.errors, errors);
-    let sticky = draft.sticky.as_ref().map(|draft| Box::new(sticky(&at.key("sticky"), draft, errors)));
+    let backends = draft.backends.len();
+    let sticky = draft.sticky.as_ref().map(|draft| sticky(&at.key("sticky"), draft, backends, errors));
     if errors.0.len() > found_before {
         return None;
     }
@@ -66,9 +68,11 @@ fn pool(at: &At<'_>, name: &str, draft: &PoolDraft, before: &mut Before<'_>, err
         slow_start: Duration::from_millis(slow_start_ms.into()),
         retry_percent: retries.budget_percent,
     };
+    let pool = Pool::new(policy, before.backends(name, draft, &addresses), Arc::clone(&shared), tuning);
+    let sticky = sticky.map(|rules| Box::new(rules.around(pool.backends(), before.sticky(name), before.seed)));
     Some(PoolPlan {
         name: name.into(),
-        pool: Pool::new(policy, before.backends(name, draft, &addresses), Arc::clone(&shared), tuning),
+        pool,
         key,
         addresses,
         connect_ms,
@@ -160,15 +164,21 @@ fn passive(at: &At<'_>, draft: &PassiveDraft, errors: &mut Errors) -> Passive {
 struct Before<'p> {
     pools: HashMap<&'p str, &'p PoolPlan>,
     next_id: u64,
+    seed: Seed,
 }
 
 impl<'p> Before<'p> {
-    fn new(previous: Option<&'p Plan>) -> Self {
+    fn new(previous: Option<&'p Plan>, seed: Seed) -> Self {
         let pools = previous.into_iter().flat_map(|plan| &plan.pools);
         Before {
             pools: pools.map(|pool| (&*pool.name, pool)).collect(),
             next_id: previous.map_or(1, |plan| plan.next_id),
+            seed,
         }
+    }
+
+    fn sticky(&self, pool: &str) -> Option<&Sticky> {
+        self.pools.get(pool)?.sticky.as_deref()
     }
 
     fn shared(&self, pool: &str) -> Arc<Shared> {
