@@ -22,8 +22,9 @@ class Core:
 
     def __new__(cls, *, workers: int) -> Core: ...
     @staticmethod
-    def check(draft: bytes) -> None:
-        """Compiles a draft and throws the plan away; raises PlanInvalid."""
+    def check(draft: bytes) -> list[tuple[tuple[str | int, ...], str]]:
+        """Compiles a draft, throws the plan away, and returns what is useless in it, listed like the errors
+        of PlanInvalid, which it raises for what is wrong."""
     def apply(self, draft: bytes) -> int:
         """Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed
         and changes nothing."""

@@ -197,3 +197,20 @@ async def test_watched_are_included_files_new_ones_and_those_of_a_refused_attemp
     setup.file.write_text(GOOD + "include: broken.yaml\n")
     assert isinstance(await setup.publisher.publish(), Refused)
     assert broken in setup.publisher.watched()
+
+
+@pytest.mark.trio
+async def test_error_pages_are_watched_and_read_again(setup: Setup, tmp_path: Path) -> None:
+    page = tmp_path / "busy.html"
+    page.write_text("one")
+    setup.file.write_text(GOOD.replace("9001]", "9001], errors: {503: busy.html}"))
+    await setup.publisher.publish()
+    assert setup.publisher.watched() == [setup.file, page]
+    page.write_text("another")
+    await setup.publisher.publish()
+    sent = [draft["pools"]["web"]["errors"]["503"]["body"] for draft in setup.engine.drafts]
+    assert sent == ["one", "another"]
+    page.unlink()
+    refused = await setup.publisher.publish()
+    assert isinstance(refused, Refused)
+    assert "cannot read" in refused.describe()

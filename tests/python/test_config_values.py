@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from pylb.config import address, scalar, text
+from pylb.config import address, answer, balance, rate, scalar, secret, selector, text, wanted
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
@@ -42,8 +42,10 @@ def test_a_duration_without_unit_is_told_how_to_write_itself(number: int) -> Non
 @pytest.mark.parametrize(
     "kind",
     [scalar.Duration, scalar.Size, scalar.Share, scalar.Switch, scalar.Whole, scalar.Auto, scalar.OffOrSize,
-     scalar.LearnedOrDuration, text.StatusRange, address.Bind, address.Address, address.Network,
-     address.Port],
+     scalar.LearnedOrDuration, scalar.OffOrDuration, scalar.Amount, text.StatusRange, address.Bind,
+     address.Address, address.DnsName, address.Network, address.Port, address.AdminBind, rate.RateText,
+     wanted.WantedValue, wanted.RoutePath, selector.SplitKey, answer.Status, answer.ErrorStatus,
+     answer.RedirectStatus, answer.RetryOn, balance.BalanceText, secret.Secret, secret.Keys],
 )  # fmt: skip
 def test_any_value_is_read_or_refused_in_our_own_words(kind: Any, value: object) -> None:
     try:
@@ -78,6 +80,18 @@ def test_sizes(written: str, size: int) -> None:
         (address.Address, "http://app.test/x", "write app.test:80"),
         (address.Address, "https://app.test", "write app.test:443"),
         (text.StatusRange, "399-200", "write 200-399"),
+        (rate.RateText, 100, "write 100/s"),
+        (rate.RateText, "5 / minutes", "write 5/m"),
+        (rate.RateText, "0.5/s", "write 30/m"),
+        (rate.RateText, "2.5/m", "write 150/h"),
+        (text.Method, "post", "write POST"),
+        (text.Authority, "https://shop.example/x", "write shop.example"),
+        (address.DnsName, "10.0.0.1:80", 'write address: "10.0.0.1:80"'),
+        (answer.Target, "shop.example/new", "write https://shop.example/new"),
+        (answer.Target, "//shop.example", "write https://shop.example"),
+        (answer.Target, "new", "write /new"),
+        (answer.Target, "/{hots}", "did you mean {host}?"),
+        (answer.RetryOn, "refused-streams", "did you mean refused_stream?"),
     ],
 )
 def test_the_hint_says_what_to_type(kind: Any, written: object, instead: str) -> None:
@@ -98,6 +112,13 @@ def test_the_hint_says_what_to_type(kind: Any, written: object, instead: str) ->
         (address.Bind, "::1:80"),
         (address.Address, "http://app.test/x"),
         (text.StatusRange, "399-200"),
+        (rate.RateText, 100),
+        (rate.RateText, "0.5/s"),
+        (rate.RateText, "2.5/m"),
+        (rate.RateText, "7/day"),
+        (text.Method, "post"),
+        (answer.Target, "shop.example/new"),
+        (answer.Target, "new"),
     ],
 )
 def test_what_the_hint_says_is_accepted(kind: Any, written: object) -> None:
@@ -114,3 +135,42 @@ def test_paths_are_taken_from_the_directory_of_the_file() -> None:
 def test_a_range_of_statuses_holds_both_its_ends() -> None:
     good = read(text.StatusRange, "200-399")
     assert [status in good for status in (199, 200, 399, 400)] == [False, True, True, False]
+
+
+@settings(deadline=None)
+@given(count=st.integers(1, rate.MOST), unit=st.sampled_from(["s", "m", "h"]))
+def test_a_rate_is_its_number_over_its_time(count: int, unit: str) -> None:
+    found = read(rate.RateText, f"{count}/{unit}")
+    assert found.count == count
+    assert found.per_second == pytest.approx(count / UNITS[unit])
+
+
+@settings(deadline=None)
+@given(value=st.text(max_size=40, alphabet="abcdef0123456789 \n").map("Zq".__add__))
+@pytest.mark.parametrize("kind", [secret.Secret, secret.Keys])
+def test_a_secret_is_never_repeated(kind: Any, value: str) -> None:
+    assert value not in said(kind, value)
+
+
+def said(kind: Any, value: object) -> str:
+    """What a value is refused with, or how it is shown."""
+    try:
+        return repr(read(kind, value))
+    except ValidationError as error:
+        return str(error.errors(include_input=False))
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("/api/", "/api"), ("/api", "/api"), ("/", "/"), ("/a/b/", "/a/b")],
+)
+def test_a_prefix_has_no_last_slash(written: str, kept: str) -> None:
+    assert read(text.Prefix, written) == kept
+
+
+def test_a_mistake_inside_a_value_names_its_place() -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(wanted.WantedValue, {"present": "maybe"})
+    (error,) = caught.value.errors()
+    assert error["ctx"]["at"] == ("present",)
+    assert not error["ctx"]["is_key"]

@@ -39,6 +39,12 @@ class Config:
         return self.tree.files
 
     @property
+    def pages(self) -> tuple[FilePath, ...]:
+        """Every file that is sent to clients."""
+        named = (page for pool in self.model.pools.values() for page in pool.errors.values())
+        return tuple(dict.fromkeys(map(FilePath, named)))
+
+    @property
     def patterns(self) -> tuple[FilePath, ...]:
         """Absolute patterns of `include`."""
         return self.tree.patterns

@@ -156,10 +156,10 @@ class Publisher:
             raise UnknownBackend(f"backend in {pool}", backend, known)
 
     def watched(self) -> list[Path]:
-        """The files in force, those of the last refused attempt, and what the patterns of `include` match
-        now."""
+        """The files in force with their pages, those of the last refused attempt, and what the patterns of
+        `include` match now."""
         config = self.config
-        named = (*config.files, *glob_files(config.patterns)) if config else ()
+        named = (*config.files, *config.pages, *glob_files(config.patterns)) if config else ()
         return list(dict.fromkeys((*named, *self._attempted)))
 
     def loaded(self) -> Seen:

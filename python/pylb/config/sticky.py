@@ -148,7 +148,7 @@ class PresetSticking(Section):
 def sticky(value: object) -> object:
     """Lets through only what clearly has one of the forms."""
     if not isinstance(value, dict):
-        preset = f"{{preset: {value}}}" if value in PRESETS else "{cookie: pylb}"
+        preset = f"{{preset: {value}}}" if str(value) in PRESETS else "{cookie: pylb}"
         raise wrong(f"expected what a client is known by, found {shown(value)}", f"write {preset}")
     if any(key in value for key in FORMS):
         return value

@@ -16,7 +16,7 @@ from pylb.config.desired import Found, Plain, World, desired, names, origin
 from pylb.config.draft import STAND_IN, Resolve, Unresolved, resolve
 from pylb.config.loaded import Config, in_order
 from pylb.core import Core, PlanInvalid
-from pylb.errors import ConfigInvalid, Mistake
+from pylb.errors import ConfigInvalid, Mistake, Path
 
 _NOTHING: Found = MappingProxyType({})
 
@@ -33,7 +33,7 @@ def drafted(config: Config, *, resolve: Resolve = resolve, known: Found = _NOTHI
     with all that the core refuses."""
     plain, found, nameless = _looked_up(config, resolve, known)
     if nameless:
-        refused = _refused(config, plain, found)
+        refused, _ = _judged(config, plain, found)
         raise ConfigInvalid(in_order([*nameless, *refused], config.files), config.files)
     return plain, found
 
@@ -54,12 +54,17 @@ def check(
         config = load()
     except ConfigInvalid as error:
         return completed(error, resolve=resolve).errors, ()
-    return _mistakes(config, resolve), config.warnings
+    plain, found, nameless = _looked_up(config, resolve, _NOTHING)
+    refused, useless = _judged(config, plain, found)
+    return (
+        in_order([*nameless, *refused], config.files),
+        in_order([*config.warnings, *useless], config.files),
+    )
 
 
 def _mistakes(config: Config, resolve: Resolve) -> list[Mistake]:
     plain, found, nameless = _looked_up(config, resolve, _NOTHING)
-    return in_order([*nameless, *_refused(config, plain, found)], config.files)
+    return in_order([*nameless, *_judged(config, plain, found)[0]], config.files)
 
 
 def _looked_up(config: Config, resolve: Resolve, known: Found) -> tuple[Plain, Found, list[Mistake]]:
@@ -86,12 +91,16 @@ def _places(plain: Plain, reasons: dict[str, str]) -> Unresolved:
     ]
 
 
-def _refused(config: Config, plain: Plain, found: Found) -> list[Mistake]:
+def _judged(config: Config, plain: Plain, found: Found) -> tuple[list[Mistake], list[Mistake]]:
+    """What the core refuses of a draft, and what it calls useless."""
+
+    def told(listed: list[tuple[Path, str]]) -> list[Mistake]:
+        return config.explain([(origin(plain, found, path), message) for path, message in listed])
+
     try:
-        Core.check(_encoded(config, plain, found))
+        return [], told(Core.check(_encoded(config, plain, found)))
     except PlanInvalid as error:
-        return config.explain([(origin(plain, found, path), message) for path, message in error.errors])
-    return []
+        return told(error.errors), []
 
 
 def _encoded(config: Config, plain: Plain, found: Found) -> bytes:

@@ -42,10 +42,14 @@ pub(crate) fn os_error(error: &std::io::Error) -> PyErr {
 fn plan_invalid(py: Python<'_>, errors: &[PlanError]) -> PyResult<PyErr> {
     let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let raised = PlanInvalid::new_err(text.join("\n"));
-    let listed = errors.iter().map(|error| Ok((path(py, &error.path)?, error.message.as_str())));
-    let listed = listed.collect::<PyResult<Vec<_>>>()?;
-    raised.value(py).setattr("errors", PyList::new(py, listed)?)?;
+    raised.value(py).setattr("errors", listed(py, errors)?)?;
     Ok(raised)
+}
+
+/// What is to be said about a draft, as a list of (path, message).
+pub(crate) fn listed<'py>(py: Python<'py>, errors: &[PlanError]) -> PyResult<Bound<'py, PyList>> {
+    let listed = errors.iter().map(|error| Ok((path(py, &error.path)?, error.message.as_str())));
+    PyList::new(py, listed.collect::<PyResult<Vec<_>>>()?)
 }
 
 fn path<'py>(py: Python<'py>, segments: &[Segment]) -> PyResult<Bound<'py, PyTuple>> {

@@ -13,7 +13,7 @@ use engine::{Engine, Options};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 use serde::Serialize;
 
 /// tokio aligns tasks and registrations to 128 bytes, which glibc's malloc answers with a fragment of waste for each:
@@ -39,10 +39,12 @@ impl Core {
         Ok(Core { engine })
     }
 
-    /// Compiles a draft and throws the plan away; raises PlanInvalid.
+    /// Compiles a draft, throws the plan away, and returns what is useless in it, listed like the errors of
+    /// PlanInvalid, which it raises for what is wrong.
     #[staticmethod]
-    fn check(py: Python<'_>, draft: &[u8]) -> PyResult<()> {
-        py.detach(|| engine::check(draft)).map_err(|refusal| error::refused(py, refusal))
+    fn check<'py>(py: Python<'py>, draft: &[u8]) -> PyResult<Bound<'py, PyList>> {
+        let warnings = py.detach(|| engine::check(draft)).map_err(|refusal| error::refused(py, refusal))?;
+        error::listed(py, &warnings)
     }
 
     /// Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed and changes

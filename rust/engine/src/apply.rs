@@ -54,12 +54,12 @@ pub(crate) struct Doors {
     next: u32,
 }
 
-/// Compiles a draft and throws the plan away.
+/// Compiles a draft, throws the plan away, and returns what is useless in it.
 ///
 /// # Errors
 /// Every mistake of the draft.
-pub fn check(draft: &[u8]) -> Result<(), ApplyError> {
-    plan::compile(draft, None, 0).map(drop).map_err(ApplyError::Invalid)
+pub fn check(draft: &[u8]) -> Result<Vec<PlanError>, ApplyError> {
+    plan::compile(draft, None, 0).map(|plan| plan.warnings).map_err(ApplyError::Invalid)
 }
 
 impl Engine {
