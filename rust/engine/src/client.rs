@@ -170,6 +170,7 @@ impl Client {
             attempts: &[],
             status: failure.status(),
             proxy_status: None,
+            sticky: None,
             reason: Some(failure.reason()),
             bytes_in: 0,
             bytes_out: 0,

@@ -12,7 +12,8 @@
 //! sent the client gets a proper one; after that the only honest end is a cut.
 //!
 //! In the folder: `reach.rs` gets a connection, `flow.rs` moves the bytes, `patience.rs` keeps the deadlines, `switched.rs`
-//! goes on as a tunnel, `answer.rs` says what no backend says, `story.rs` counts and logs.
+//! goes on as a tunnel, `stick.rs` keeps clients with their backends, `answer.rs` says what no backend says, `story.rs`
+//! counts and logs.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -36,6 +37,7 @@ mod answer;
 mod flow;
 mod patience;
 mod reach;
+mod stick;
 mod story;
 mod switched;
 
@@ -221,6 +223,7 @@ impl Exchange {
             Some(age) if failure == Failure::ClosedEarly => {
                 worker.meter().stale.add(1);
                 worker.upstream.borrow_mut().learn(pick.live(), age, worker.now());
+                self.progress.forgive();
             }
             _ if matches!(failure.blame(), Blame::Backend) && self.story.status == 0 => {
                 pick.failed(worker, worker.now(), failure.reason());

@@ -166,7 +166,8 @@ impl Exchange {
                 Piece::Head(head, part) => {
                     self.note_response(worker, up, &head, &part);
                     let trailers = up.conn.trailers();
-                    let edits = self.response_edits(worker, &head);
+                    let cookie = self.set_cookie(worker);
+                    let edits = self.response_edits(worker, &head, cookie.as_deref());
                     let offered = down.offer_response(cx, scratch, &head, &edits, &part, trailers);
                     let switched = head.is_switch();
                     pages.give(head.into_page());
@@ -188,13 +189,14 @@ impl Exchange {
         }
     }
 
-    fn response_edits(&self, worker: &Worker, head: &Head) -> ResponseEdits<'_> {
+    fn response_edits<'s>(&'s self, worker: &Worker, head: &Head, set_cookie: Option<&'s [u8]>) -> ResponseEdits<'s> {
         let request = self.head();
         let framing = wire::response_framing(head, request.version());
         let ends = matches!(framing, wire::Framing::UntilClose) || self.upload != Upload::Done;
         let keep_alive = request.keep_alive() && !ends && !self.is_last(worker);
         ResponseEdits {
             route: self.route().and_then(|route| route.response.as_deref()),
+            set_cookie,
             rate: self.progress.rate,
             ..ResponseEdits::plain(request.version(), keep_alive, framing)
         }
@@ -210,6 +212,7 @@ impl Exchange {
         if part.last {
             self.story.ended = Some(now);
         }
+        self.learn(worker, head);
         if matches!(head.status(), 502..=504) {
             self.pick().failed(worker, now, "answered 502, 503 or 504");
         } else {

@@ -74,6 +74,7 @@ impl Exchange {
             attempts: &attempts,
             status: self.story.status,
             proxy_status: self.story.error,
+            sticky: self.pinned(),
             reason: self.story.reason,
             bytes_in: self.story.bytes_in,
             bytes_out: self.story.bytes_out,

@@ -63,6 +63,8 @@ pub(crate) struct Record<'a> {
     /// 0: the exchange ended without an answer.
     pub status: u16,
     pub proxy_status: Option<&'static str>,
+    /// How it was found out to which backend the client belongs.
+    pub sticky: Option<&'static str>,
     pub reason: Option<&'static str>,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -237,7 +239,8 @@ fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
     milliseconds(record.first_byte, out);
     out.extend_from_slice(b",\"total\":");
     milliseconds(Some(record.total), out);
-    out.extend_from_slice(b"},\"sticky\":null");
+    out.push(b'}');
+    string("sticky", record.sticky.map(str::as_bytes), out);
     string("reason", record.reason.map(str::as_bytes), out);
     out.extend_from_slice(b",\"flags\":[");
     if record.reused {
