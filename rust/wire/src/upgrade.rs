@@ -22,15 +22,18 @@ pub(crate) fn is_accepted<'a>(request: &Head, response: impl Iterator<Item = &'a
     named.peek().is_some() && named.all(offered)
 }
 
-/// Appends the pair that asks for a switch, or that confirms it.
+/// Appends the pair that asks for a switch, confirms or requires it; nothing if no protocol may be passed on.
 #[cold]
 pub(crate) fn write_pair(head: &Head, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
-    for (position, protocol) in protocols(head).enumerate() {
-        out.extend_from_slice(if position > 0 { b", " } else { b"" });
+    let mut before: &[u8] = b"Connection: Upgrade\r\nUpgrade: ";
+    for protocol in protocols(head) {
+        out.extend_from_slice(before);
         out.extend_from_slice(protocol);
+        before = b", ";
     }
-    out.extend_from_slice(b"\r\n");
+    if before == b", " {
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// The protocols of all `Upgrade` fields that may be passed on.

@@ -117,6 +117,10 @@ pub fn render_response(head: &Head, edits: &ResponseEdits<'_>, out: &mut Vec<u8>
         } else {
             write_response_framing(head, edits.framing, out);
             write_connection(edits, out);
+            // RFC 9110 section 15.5.22: it has to say what is required.
+            if head.status() == 426 {
+                upgrade::write_pair(head, out);
+            }
         }
     }
     out.extend_from_slice(b"\r\n");
