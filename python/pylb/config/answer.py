@@ -37,7 +37,7 @@ def redirect_status(value: object) -> int:
 def retry_on(value: object) -> str:
     """One of REASONS, or a status."""
     if not isinstance(value, bool) and re.fullmatch(r"-?\d+", str(value)):
-        return str(error_status(value))
+        return str(_status(value, 500, 599, "503"))
     if isinstance(value, str) and value in REASONS:
         return value
     near = suggest(str(value), REASONS)
@@ -63,21 +63,25 @@ def target(value: str) -> str:
         raise wrong(
             f"{shown(value)} holds characters that no URL has", "write them percent-encoded, such as %20"
         )
-    for place in re.findall(r"\{([^{}]*)\}?|\}", value):
-        if place not in _PLACES or f"{{{place}}}" not in value:
+    _check_places(value)
+    if not re.match(r"https?://[^/]|/(?!/)|\{path\}|\{uri\}", value):
+        raise wrong(f"{shown(value)} is neither a URL nor a path", f"write {_meant(value)}")
+    return value
+
+
+def _check_places(target: str) -> None:
+    for place in re.findall(r"\{([^{}]*)\}?|\}", target):
+        if place not in _PLACES or f"{{{place}}}" not in target:
             near = suggest(place, _PLACES)
             known = "known here: {host}, {path} and {uri}"
             raise wrong(f"{{{place}}} stands for nothing", f"did you mean {{{near}}}?" if near else known)
-    if value.startswith(("/", "{path}", "{uri}")) and not value.startswith("//"):
-        return value
-    if not re.match(r"https?://[^/]", value):
-        near = (
-            f"https://{value.lstrip('/')}"
-            if "." in value.split("/")[0] or value.startswith("//")
-            else f"/{value}"
-        )
-        raise wrong(f"{shown(value)} is neither a URL nor a path", f"write {near}")
-    return value
+
+
+def _meant(target: str) -> str:
+    """The URL or path that was probably meant."""
+    text = target.lstrip("/")
+    is_host = "." in text.split("/")[0] or target.startswith(("//", "{host}"))
+    return f"https://{text}" if is_host else f"/{text}"
 
 
 def _status(value: object, first: int, last: int, example: str) -> int:
@@ -99,7 +103,7 @@ RedirectStatus = Annotated[int, BeforeValidator(redirect_status), _number(308), 
 RetryOn = Annotated[
     str,
     BeforeValidator(retry_on),
-    WithJsonSchema({"anyOf": [{"enum": list(REASONS)}, {"type": "integer", "minimum": 400, "maximum": 599}]}),
+    WithJsonSchema({"anyOf": [{"enum": list(REASONS)}, {"type": "integer", "minimum": 500, "maximum": 599}]}),
     Kind("reason", "connect"),
 ]
 Body = Annotated[str, AfterValidator(body), Kind("text", "pong")]
