@@ -25,9 +25,11 @@ from pylb.config import (
 from pylb.config.cross import reach
 from pylb.config.explain import leaves
 from pylb.config.model import Settings
+from pylb.config.pools import Pool
 from pylb.config.repair import NOBODY
-from pylb.config.routes import ACTIONS, Match
+from pylb.config.routes import ACTIONS, Match, Route
 from pylb.config.section import Section
+from pylb.config.sticky import FORMS
 
 SMALL = """\
 listeners:
@@ -86,6 +88,40 @@ def mistakes_of(text: str) -> list[Mistake]:
     except ConfigInvalid as error:
         return error.errors
     return []
+
+
+def some_of(section: type[Section]) -> st.SearchStrategy[dict[str, object]]:
+    """A section with some of its keys, whatever they hold."""
+    return st.fixed_dictionaries({}, optional={key: TREES for key in section.model_fields})
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    route=some_of(Route),
+    match=some_of(Match),
+    pool=some_of(Pool),
+    sticky=st.sampled_from(FORMS).flatmap(
+        lambda form: st.dictionaries(st.sampled_from([form, "ttl", "keys", "on_lost"]), TREES)
+    ),
+)
+def test_routes_and_pools_of_any_shape_load_or_are_refused_with_places(
+    route: dict[str, object], match: dict[str, object], pool: dict[str, object], sticky: dict[str, object]
+) -> None:
+    listener = {
+        "bind": "127.0.0.1:80",
+        "routes": [{"match": match, **route}, {"pool": "web", "match": match}],
+    }
+    pools = {
+        "web": {"backends": ["127.0.0.1:80"], **pool},
+        "other": {"backends": ["a.test:1"], "sticky": sticky},
+    }
+    text = yaml.safe_dump({"listeners": {"web": listener}, "pools": pools})
+    found, _ = verdict.check(lambda: parse(text, file=MAIN, environ={}), resolve=lambda host: ["192.0.2.1"])
+    for mistake in found:
+        assert 1 <= mistake.line <= text.count("\n") + 1, mistake
+        assert NOBODY not in str(mistake), found
+        assert "expected shape" not in mistake.message, mistake
+    assert all(mistake.hint for mistake in mistakes_of(text))
 
 
 @settings(deadline=None)

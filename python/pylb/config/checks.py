@@ -36,7 +36,7 @@ class HttpCheck(Check):
     """Statuses that count as good: `200-399`, or one such as `204`."""
     host: FieldValue | None = None
     """The `Host` header. Left out: the backend's address."""
-    headers: dict[Token, FieldValue] = default({})
+    headers: Annotated[dict[Token, FieldValue], Kind("names and text", '{x-probe: "1"}')] = default({})
     """More request headers."""
 
 

@@ -57,12 +57,18 @@ class Match(Section):
     "/v[0-9]+/.*"}` matches whole paths."""
     methods: Methods | None = None
     """One of these."""
-    headers: Annotated[dict[Token, WantedValue], BeforeValidator(shorthand.once_in_any_case)] = default({})
+    headers: Annotated[
+        dict[Token, WantedValue],
+        BeforeValidator(shorthand.once_in_any_case),
+        Kind("names and values", "{x-debug: {present: true}}"),
+    ] = default({})
     """All of these, each with this text, `{present: true}` (or `false`), or a value that `{regex: ...}`
     matches as a whole."""
-    cookies: dict[Cookie, WantedValue] = default({})
+    cookies: Annotated[dict[Cookie, WantedValue], Kind("names and values", "{sid: {present: true}}")] = (
+        default({})
+    )
     """The same for cookies."""
-    query: dict[Parameter, WantedValue] = default({})
+    query: Annotated[dict[Parameter, WantedValue], Kind("names and values", '{version: "2"}')] = default({})
     """The same for parameters of the query."""
     client: Networks = ()
     """The client's address (behind trusted proxies) is in one of these networks."""
