@@ -107,7 +107,11 @@ class LoadBalancer:
         """A snapshot: listeners, pools, and of each backend its state, why, the last health check, and what
         an operator said of it."""
         found = snapshot.completed(
-            self._core.status(), self.checker.seen, self._publisher.overrides, self._publisher.hosts
+            self._core.status(),
+            self.checker.seen,
+            self._publisher.overrides,
+            self._publisher.hosts,
+            [name for name, pool in self.config.model.pools.items() if pool.sticky],
         )
         origin = str(self.config.file) if self.config.file else None
         return {

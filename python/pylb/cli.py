@@ -9,79 +9,43 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 from click.shell_completion import get_completion_class
 
+from pylb import operate
+from pylb.command import Commands, admin_option, option
 from pylb.errors import ConfigInvalid, PylbError
 
 DEFAULT_FILE = Path("pylb.yaml")
 EXAMPLES = ("default", "docker", "gunicorn", "systemd", "uvicorn")
 
 
-class _Commands(click.Group):
-    """Turns what pylb raises on purpose, and what the system refuses, into clear lines and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ConfigInvalid as error:
-            _leave(str(error), error.exit_code)
-        except PylbError as error:
-            _leave(f"pylb: {error}", error.exit_code)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            name = f"{error.filename}: " if error.filename else ""
-            _leave(f"pylb: {name}{error.strerror or error}", 1)
-
-
-def _leave(text: str, exit_code: int) -> NoReturn:
-    click.echo(text, err=True)
-    sys.exit(exit_code)
-
-
-def _option(*names: str, of: str = "", **settings: Any) -> Callable[[Any], Any]:
-    """An option with an environment variable: `--listen` is PYLB_LISTEN, status `--json` PYLB_STATUS_JSON.
-
-    Only those of `serve`, and `--admin`, are short, because several commands have a `--format`.
-    """
-    words = [word.upper() for word in ("pylb", of, names[0].lstrip("-")) if word]
-    return click.option(*names, envvar="_".join(words), show_envvar=True, **settings)
-
-
 _config = click.argument(
     "config", type=click.Path(path_type=Path, readable=False), required=False, envvar="PYLB_CONFIG"
 )
-_admin = _option(
-    "--admin",
-    metavar="ADDRESS",
-    help="Which running pylb is meant: its admin socket, as in unix:/run/pylb/admin.sock.",
-)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """pylb: the load balancer a Python team can program."""
 
 
 @main.command()
 @_config
-@_option(
+@option(
     "--listen",
     multiple=True,
     metavar="ADDRESS",
     help="Listen here, as in :8080, instead of reading a file. May be repeated.",
 )
-@_option("--to", multiple=True, metavar="HOST:PORT", help="Send requests to this backend. May be repeated.")
-@_option("--balance", metavar="NAME", help="How to choose a backend; two_choices if left out.")
-@_option("--health", metavar="PATH", help="Check backends by asking for this path.")
-@_option("--watch", is_flag=True, help="Load the configuration anew whenever a file of it is saved.")
-@_admin
+@option("--to", multiple=True, metavar="HOST:PORT", help="Send requests to this backend. May be repeated.")
+@option("--balance", metavar="NAME", help="How to choose a backend; two_choices if left out.")
+@option("--health", metavar="PATH", help="Check backends by asking for this path.")
+@option("--watch", is_flag=True, help="Load the configuration anew whenever a file of it is saved.")
+@admin_option
 def serve(
     config: Path | None,
     listen: tuple[str, ...],
@@ -119,7 +83,7 @@ def serve(
 
 @main.command()
 @_config
-@_option(
+@option(
     "--format",
     "form",
     of="check",
@@ -147,7 +111,7 @@ def check(config: Path | None, form: str) -> None:
 
 @main.command()
 @click.argument("example", type=click.Choice(EXAMPLES), default="default", envvar="PYLB_EXAMPLE")
-@_option(
+@option(
     "--directory",
     of="init",
     type=click.Path(path_type=Path, file_okay=False),
@@ -175,45 +139,12 @@ def _is_example(file: Path) -> bool:
     return file.is_file() and "__pycache__" not in file.parts
 
 
-@main.command()
-@_admin
-def reload(admin: str | None) -> None:
-    """Make a running pylb read its file again, wait, and report."""
-    from pylb.admin import client
-
-    answer = client.reload(admin)
-    if not answer["ok"]:
-        _leave(answer["text"], answer["exit_code"])
-    click.echo(answer["text"])
+for command in operate.COMMANDS:
+    main.add_command(command)
 
 
 @main.command()
-@_option("--json", "as_json", of="status", is_flag=True, help="As JSON, for programs.")
-@_option("--watch", of="status", is_flag=True, help="Show it anew every two seconds, until interrupted.")
-@_admin
-def status(as_json: bool, watch: bool, admin: str | None) -> None:
-    """Show pools and backends, and why one is down."""
-    from pylb.admin import client
-    from pylb.overview import overview
-
-    while True:
-        found = client.status(admin)
-        if watch and not as_json:
-            click.clear()
-        click.echo(json.dumps(found) if as_json else overview(found))
-        if not watch:
-            return
-        _pause(2)
-
-
-def _pause(seconds: float) -> None:
-    import trio
-
-    trio.run(trio.sleep, seconds)
-
-
-@main.command()
-@_option(
+@option(
     "--format",
     "form",
     of="schema",

@@ -18,6 +18,8 @@ def overview(status: dict[str, Any]) -> str:
     ]
     for name, listener in status["listeners"].items():
         lines.append(f"listener {name}: {', '.join(listener['bind'])}, {listener['requests']} requests")
+    for name, why in status["names_failing"].items():
+        lines.append(f"name {name}: no address, {why}; the last ones are kept")
     for name, pool in status["pools"].items():
         rows = [_row(backend) for backend in pool["backends"]]
         lines += ["", f"pool {name} ({pool['policy']})", *table(_HEADS, rows)]
@@ -53,7 +55,7 @@ def span(seconds: float) -> str:
 def _row(backend: dict[str, Any]) -> list[str]:
     latency = backend["latency"]
     return [
-        backend["name"] + (" (backup)" if backend["backup"] else ""),
+        _name(backend),
         backend["state"],
         str(backend["weight"]),
         str(backend["in_flight"]),
@@ -63,6 +65,12 @@ def _row(backend: dict[str, Any]) -> list[str]:
         _check(backend.get("check")),
         _why(backend),
     ]
+
+
+def _name(backend: dict[str, Any]) -> str:
+    notes = [backend["dns"]] if backend["dns"] else []
+    notes += ["backup"] if backend["backup"] else []
+    return f"{backend['name']} ({', '.join(notes)})" if notes else str(backend["name"])
 
 
 def _check(check: dict[str, Any] | None) -> str:
@@ -75,8 +83,15 @@ def _check(check: dict[str, Any] | None) -> str:
 
 
 def _why(backend: dict[str, Any]) -> str:
-    """The reason of a state that is not up, what the last check received, and for how long it is out."""
-    parts = [backend.get("why") or ""]
-    if backend.get("ejected_for") is not None:
+    """The reason of a state that is not up, what the last check received, for how long it is out, and what an
+    operator said of it."""
+    parts = [backend["why"] or ""]
+    if backend["ejected_for"] is not None:
         parts.append(f"back in {backend['ejected_for']:.0f}s")
+    override = backend["override"] or {"draining": False, "weight": None}
+    if override["draining"]:
+        left = backend["drain_left"] or 0
+        parts.append("drained by an operator: " + ("empty" if backend["drained"] else f"cut in {span(left)}"))
+    if override["weight"] is not None:
+        parts.append("weight by an operator")
     return ", ".join(part for part in parts if part)

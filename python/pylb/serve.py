@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 import trio
 
 from pylb import demo, limits, messages
-from pylb.admin import address, routes, server
-from pylb.admin.claim import claim
+from pylb.admin import doors, routes, server
 from pylb.balancer import LoadBalancer, running
 from pylb.config import Config, Demo, Source
 from pylb.config.outcome import Outcome
@@ -121,25 +120,24 @@ class Service:
             messages.reconfigure(self.balancer.config.model.log)
 
     async def admin(self, given: str | None, task_status: trio.TaskStatus[None]) -> None:
-        """Answers commands, at `given`, the configured or the default address. If nobody named a place,
-        having none (a container that cannot be written to) is only worth a warning."""
-        named = given or self.balancer.config.model.admin.bind
-        try:
-            place = claim(address.parse(named) if named is not None else address.prepared(os.environ))
-        except PylbError as error:
-            if named is not None:
-                raise
-            messages.logger.warning("%s; `pylb status` and `reload` cannot reach this process", error)
-            return task_status.started()
-        if place.beside:
-            messages.logger.warning(
-                "another pylb is running: reach this one with --admin %s", address.show(place.path)
-            )
-        try:
-            task_status.started()
-            await server.serve(place.socket, routes.routes(self.balancer.status, self.reload))
-        finally:
-            place.release()
+        """Answers operators until cancelled."""
+        admin = self.balancer.config.model.admin
+        with doors.opened(given, admin.bind, os.environ) as opened:
+            for line in opened.warnings:
+                messages.logger.warning("%s", line)
+            answers = routes.routes(self.balancer, self.reload)
+            async with trio.open_nursery() as nursery:
+                for door in opened.private:
+                    nursery.start_soon(server.Server(answers).serve, door)
+                for door in opened.public:
+                    nursery.start_soon(server.Server(answers, self.admin_token).serve, door)
+                task_status.started()
+
+    def admin_token(self) -> str:
+        """What clients on TCP must show; a reload may change it."""
+        token = self.balancer.config.model.admin.token
+        assert token is not None, "the configuration refuses a TCP address without one"
+        return token.get_secret_value()
 
 
 def _begin_messages(config: Config) -> None:

@@ -1,10 +1,14 @@
 """The status of a running pylb: what the core reports, with what the Python layer knows beside it.
 
 Each backend gets `check` (the last answer of an active check), `override` (what an operator said of it, None
-for nothing) and `dns` (the name that it was found behind, None for one that is written as an address).
+for nothing), `dns` (the name that it was found behind, None for one that is written as an address) and
+`drained` (whether one that drains is empty, None for one that does not drain).
+
+Empty is more than having nothing in flight where clients are pinned: between two of its requests a session
+looks like nothing. There, a backend is empty once the time is over in which its sessions may come back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import trio
@@ -18,15 +22,23 @@ def completed(
     seen: Callable[[str, str], Seen | None],
     overrides: Mapping[Key, Override],
     hosts: Mapping[Key, str],
+    sticky: Collection[str],
 ) -> dict[str, Any]:
-    """The core's status, changed in place."""
+    """The core's status, changed in place. `sticky` are the pools that pin clients."""
     for pool, entry in status["pools"].items():
         for backend in entry["backends"]:
             key = (pool, backend["name"])
             _add_check(backend, seen(*key))
             backend["override"] = _override(overrides.get(key))
             backend["dns"] = hosts.get(key)
+            backend["drained"] = _drained(backend, pool in sticky)
     return status
+
+
+def _drained(backend: dict[str, Any], sticky: bool) -> bool | None:
+    if backend["drain_left"] is None:
+        return None
+    return not backend["in_flight"] and not (sticky and backend["drain_left"])
 
 
 def _override(said: Override | None) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ PURE_MODULES = (
     "pylb.config.explain",
     "pylb.config.docs",
     "pylb.config.presets",
+    "pylb.config.desired",
+    "pylb.admin.routing",
     "pylb.config.report",
     "pylb.health.threshold",
 )

@@ -156,7 +156,7 @@ class Balancer:
 
     def reload(self) -> dict[str, Any]:
         """Asks for a reload and waits for the outcome."""
-        return self._ask("POST", "/reload")
+        return self._ask("POST", "/v1/reload")
 
     def load(self, config: Config | str) -> dict[str, Any]:
         """Writes a configuration and puts it in force; fails if pylb refuses it."""
@@ -173,7 +173,7 @@ class Balancer:
 
     def status(self) -> dict[str, Any]:
         """What `pylb status --json` gets."""
-        return self._ask("GET", "/status")
+        return self._ask("GET", "/v1/status")
 
     def backend(self, pool: str, name: str) -> dict[str, Any]:
         """One backend of the status, by its name."""

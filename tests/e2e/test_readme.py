@@ -13,7 +13,7 @@ from typing import get_args
 
 import pytest
 from pylb.cli import main
-from pylb.config.shorthand import Policy
+from pylb.config.balance import Policy
 
 from .balancer import pylb, tcp
 from .patience import until

@@ -212,19 +212,6 @@ def test_a_python_example_and_the_unit_say_what_they_promise() -> None:
         compile(app.read_text(), str(app), "exec")
 
 
-def test_reload_prints_the_outcome_and_leaves_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pylb.admin import client
-
-    answers = iter(
-        [
-            {"ok": True, "text": "in force", "exit_code": 0},
-            {"ok": False, "text": "a:1:2: wrong", "exit_code": 3},
-        ]
-    )
-    monkeypatch.setattr(client, "reload", lambda admin: next(answers))
-    assert (run("reload").output, run("reload").exit_code) == ("in force\n", 3)
-
-
 def test_no_running_pylb_is_one_line_and_exit_1(tmp_path: Path) -> None:
     result = run("status", "--admin", f"unix:{tmp_path}/none.sock")
     assert result.exit_code == 1
@@ -255,7 +242,12 @@ def test_version_names_what_pylb_is_made_of() -> None:
 def backend(name: str, **more: Any) -> dict[str, Any]:
     usual = {"address": "127.0.0.1:1", "state": "up", "why": None, "ejected_for": None, "weight": 1}
     counts = {"backup": False, "in_flight": 0, "requests": 0, "failures": 0, "latency": None}
-    return {"name": name, **usual, **counts, **more}
+    said = {"override": None, "dns": None, "drain_left": None, "drained": None}
+    return {"name": name, **usual, **counts, **said, **more}
+
+
+def override(weight: int | None) -> dict[str, Any]:
+    return {"draining": True, "weight": weight}
 
 
 CHECK = {"good": True, "why": None, "status": 200, "latency": 0.0012, "ago": 3.4}
@@ -266,6 +258,7 @@ STATUS = {
     "clients": 12,
     "max_clients": 1000,
     "listeners": {"web": {"bind": ["0.0.0.0:8080"], "requests": 123}},
+    "names_failing": {"app.test": "Name or service not known"},
     "pools": {
         "shop": {
             "policy": "round_robin",
@@ -274,6 +267,8 @@ STATUS = {
                 backend(
                     "b:1", state="ejected", why="connection refused", ejected_for=7.6, weight=10, backup=True
                 ),
+                backend("c:1", state="draining", drain_left=65.2, drained=False, override=override(None)),
+                backend("d:1", weight=7, dns="app.test:1", override={"draining": False, "weight": 7}),
             ],
         }
     },
@@ -284,10 +279,16 @@ def test_the_overview_is_a_table_for_people() -> None:
     assert overview.overview(STATUS).splitlines() == [
         "generation 3, up 1d 2h, 2 workers, 12 of at most 1000 clients",
         "listener web: 0.0.0.0:8080, 123 requests",
+        "name app.test: no address, Name or service not known; the last ones are kept",
         "",
         "pool shop (round_robin)",
-        "  backend       state    weight  in flight  requests  failures  latency  last check            why",
-        "  a:1           up            1          2       100         0   12.3ms  200 in 1.2ms, 3s ago",
-        "  b:1 (backup)  ejected      10          0         0         0        -  -                   "
+        "  backend           state     weight  in flight  requests  failures  latency  last check           "
+        " why",
+        "  a:1               up             1          2       100         0   12.3ms  200 in 1.2ms, 3s ago",
+        "  b:1 (backup)      ejected       10          0         0         0        -  -                   "
         "  connection refused, back in 8s",
+        "  c:1               draining       1          0         0         0        -  -                   "
+        "  drained by an operator: cut in 1m 5s",
+        "  d:1 (app.test:1)  up             7          0         0         0        -  -                   "
+        "  weight by an operator",
     ]

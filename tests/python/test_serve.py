@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pylb.admin import client
+from pylb.admin.client import client
 
 DEADLINE = 60
 """Seconds until something that must happen counts as not happened."""
@@ -71,7 +71,7 @@ class Process:
         return code
 
     def status(self) -> dict[str, Any]:
-        return client.status(environ=self.environ)
+        return client(environ=self.environ).status()
 
 
 Serve = Callable[..., Process]
@@ -199,10 +199,10 @@ def test_a_hup_before_it_is_ready_is_heard_then(serve: Serve) -> None:
 def test_reload_waits_for_the_outcome(serve: Serve) -> None:
     pylb = serve(files={"pylb.yaml": config(free_port())})
     pylb.said("serves web")
-    answer = client.reload(environ=pylb.environ)
+    answer = client(environ=pylb.environ).reload()
     assert (answer["ok"], answer["generation"]) == (True, 2)
     (pylb.folder / "pylb.yaml").write_text("listeners: 3\n")
-    answer = client.reload(environ=pylb.environ)
+    answer = client(environ=pylb.environ).reload()
     assert (answer["ok"], answer["exit_code"]) == (False, 3)
     assert "pylb.yaml:1:" in answer["text"]
 
@@ -279,7 +279,7 @@ def test_a_second_one_warns_and_goes_beside(serve: Serve) -> None:
     second = serve(files={"pylb.yaml": config(free_port())}, XDG_RUNTIME_DIR=str(first.folder))
     place = first.folder / "pylb" / f"admin-{second.process.pid}.sock"
     second.said(f"another pylb is running: reach this one with --admin unix:{place}")
-    assert client.status(f"unix:{place}")["pid"] == second.process.pid
+    assert client(f"unix:{place}").status()["pid"] == second.process.pid
 
 
 def test_systemd_hears_of_each_change(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""Where the admin socket is, for the process that opens it and for the commands that look for it.
+"""Where a running pylb is asked: the admin socket, or a TCP address that only a token opens.
 
 Without `admin.bind` it is `pylb/admin.sock` in the user's runtime directory; root has `/run`; whoever has
 neither gets a directory under the temporary directory. Anybody may create names there, so that directory is
@@ -11,12 +11,24 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pylb.errors import AdminUnreachable, PylbError
 
 NAME = "admin.sock"
 SCHEME = "unix:"
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """A TCP address; an IPv6 one without brackets, and "" for all there are."""
+
+    host: str
+    port: int
+
+
+Place = Path | Tcp
 
 
 def default(environ: Mapping[str, str], *, user: int | None = None) -> Path:
@@ -36,18 +48,24 @@ def prepared(environ: Mapping[str, str]) -> Path:
     return path
 
 
-def parse(address: str) -> Path:
-    """`unix:/run/pylb/admin.sock`, or only the path."""
-    path = address.removeprefix(SCHEME)
-    if not path:
-        raise AdminUnreachable(
-            f'"{address}" is not an admin address; write for example unix:/run/pylb/{NAME}'
-        )
-    return Path(path).absolute()
+def parse(address: str) -> Place:
+    """`unix:/run/pylb/admin.sock`, or only the path; `127.0.0.1:9902` with or without `http://`, `:9902`."""
+    if address.startswith((SCHEME, "/", ".")):
+        if path := address.removeprefix(SCHEME):
+            return Path(path).absolute()
+    else:
+        host, _, port = address.removeprefix("http://").rstrip("/").rpartition(":")
+        if port.isdigit() and int(port) < 1 << 16:
+            return Tcp(host.strip("[]"), int(port))
+    raise AdminUnreachable(
+        f'"{address}" is not an admin address; write for example unix:/run/pylb/{NAME} or 127.0.0.1:9902'
+    )
 
 
-def show(path: Path) -> str:
-    return f"{SCHEME}{path}"
+def show(place: Place) -> str:
+    if isinstance(place, Path):
+        return f"{SCHEME}{place}"
+    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
 
 
 def private_directory(path: Path) -> None:

@@ -1,115 +1,133 @@
-"""HTTP/1.1 on the admin socket: one request per connection, answered as JSON.
+"""HTTP/1.1 for operators: one request per connection, answered as JSON.
 
 h11 keeps the protocol. A client that sends nonsense, or nothing, costs one task for ten seconds and gets an
 answer if it can be given; a handler that fails is a 500 and a traceback in the log, and the next client is
-served.
+served. What a user got wrong (an unknown backend, a weight that is none) is an answer with the reason.
+
+On a unix socket the file's mode says who may ask. On TCP anybody can connect, so every request must show the
+token, whatever it asks for, before its path is even looked at.
 """
 
+import hmac
 import json
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import h11
 import trio
+
+from pylb.admin.routing import Answer, Ask, Routes, answer_to
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 10
 """Seconds for a client to send its request, and again to take the answer."""
+LARGEST_BODY = 65536
+"""Bytes; nothing that is asked for here is near that."""
+AT_ONCE = 64
+"""Connections that are served at the same time; more wait."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A status and what becomes its JSON."""
+@dataclass
+class Server:
+    """Answers with `routes`; to everybody who gets through, or only to who shows the token that is valid
+    then."""
 
-    status: int
-    body: Mapping[str, Any]
+    routes: Routes
+    token: Callable[[], str] | None = None
+    turns: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(AT_ONCE))
 
+    async def serve(self, listening: socket.socket) -> None:
+        """Answers on a listening socket until cancelled."""
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        await trio.serve_listeners(self._connection, [listener])
 
-Handler = Callable[[], Awaitable[Answer]]
-Routes = Mapping[tuple[str, str], Handler]
-"""(method, path) -> what answers it."""
+    async def _connection(self, stream: trio.abc.Stream) -> None:
+        async with self.turns:
+            await self.converse(stream)
 
-
-async def serve(listening: socket.socket, routes: Routes) -> None:
-    """Answers on a listening socket until cancelled."""
-    listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-
-    async def connection(stream: trio.SocketStream) -> None:
-        await converse(stream, routes)
-
-    await trio.serve_listeners(connection, [listener])
-
-
-async def converse(stream: trio.abc.Stream, routes: Routes) -> None:
-    """One connection: a request, its answer, the end."""
-    talk = h11.Connection(h11.SERVER, max_incomplete_event_size=16384)
-    async with stream:
-        try:
-            with trio.fail_after(PATIENCE):
-                request = await _request(stream, talk)
-            if request is not None:
-                answer = await _handle(request, routes)
+    async def converse(self, stream: trio.abc.Stream) -> None:
+        """One connection: a request, its answer, the end."""
+        talk = h11.Connection(h11.SERVER, max_incomplete_event_size=16384)
+        async with stream:
+            try:
                 with trio.fail_after(PATIENCE):
-                    await _send(stream, talk, answer)
-        except h11.RemoteProtocolError as error:
-            with trio.move_on_after(PATIENCE):
-                await _refuse(stream, talk, str(error))
-        except (trio.BrokenResourceError, trio.TooSlowError):
-            return
+                    request = await self._request(stream, talk)
+                if request is not None:
+                    answer = await self._answer(*request)
+                    with trio.fail_after(PATIENCE):
+                        await _send(stream, talk, answer)
+            except h11.RemoteProtocolError as error:
+                with trio.move_on_after(PATIENCE):
+                    await _refuse(stream, talk, error)
+            except (trio.BrokenResourceError, trio.TooSlowError):
+                return
 
+    async def _request(
+        self, stream: trio.abc.Stream, talk: h11.Connection
+    ) -> tuple[h11.Request, bytes] | None:
+        """A whole request; None if the client left without one."""
+        request, body = None, b""
+        while True:
+            event = talk.next_event()
+            if event is h11.NEED_DATA:
+                talk.receive_data(bytes(await stream.receive_some(16384)))
+            elif isinstance(event, h11.Request):
+                request = event
+                if not self._admits(request):
+                    return request, b""
+                if talk.they_are_waiting_for_100_continue:
+                    carry_on = h11.InformationalResponse(status_code=100, headers=[])
+                    await stream.send_all(_bytes(talk, carry_on))
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+                if len(body) > LARGEST_BODY:
+                    raise h11.RemoteProtocolError("the body is too large", error_status_hint=413)
+            elif isinstance(event, h11.EndOfMessage):
+                assert request is not None, "h11 gives a request before its end"
+                return request, body
+            elif isinstance(event, h11.ConnectionClosed):
+                return None
 
-async def _request(stream: trio.abc.Stream, talk: h11.Connection) -> h11.Request | None:
-    """The request, its body read and forgotten; None if the client left without one."""
-    request = None
-    while True:
-        event = talk.next_event()
-        if event is h11.NEED_DATA:
-            talk.receive_data(bytes(await stream.receive_some(16384)))
-        elif isinstance(event, h11.Request):
-            request = event
-            if talk.they_are_waiting_for_100_continue:
-                await stream.send_all(_bytes(talk, h11.InformationalResponse(status_code=100, headers=[])))
-        elif isinstance(event, h11.EndOfMessage):
-            return request
-        elif isinstance(event, h11.ConnectionClosed):
-            return None
+    def _admits(self, request: h11.Request) -> bool:
+        """Whether a request shows the token. The comparison takes as long whatever is shown."""
+        if self.token is None:
+            return True
+        shown = dict(request.headers).get(b"authorization", b"")
+        scheme, _, token = shown.partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self.token().encode())
 
-
-async def _handle(request: h11.Request, routes: Routes) -> Answer:
-    method, path = request.method.decode(), request.target.decode().partition("?")[0]
-    handler = routes.get((method, path))
-    if handler is None:
-        known = [verb for verb, known in routes if known == path]
-        if known:
-            return Answer(405, {"error": f"{path} answers {', '.join(known)}, not {method}"})
-        return Answer(404, {"error": f"there is no {path} here"})
-    try:
-        return await handler()
-    except Exception:
-        logger.exception("the admin request %s %s failed", method, path)
-        return Answer(500, {"error": "this failed inside pylb; its log says why"})
+    async def _answer(self, request: h11.Request, body: bytes) -> Answer:
+        if not self._admits(request):
+            challenge = {"WWW-Authenticate": 'Bearer realm="pylb"'}
+            return Answer(401, {"error": "show the admin token: Authorization: Bearer TOKEN"}, challenge)
+        method, path = request.method.decode(), request.target.decode().partition("?")[0]
+        try:
+            return await answer_to(Ask(method, path, body), self.routes)
+        except Exception:
+            logger.exception("the admin request %s %s failed", method, path)
+            return Answer(500, {"error": "this failed inside pylb; its log says why"})
 
 
 async def _send(stream: trio.abc.Stream, talk: h11.Connection, answer: Answer) -> None:
     body = json.dumps(answer.body).encode() + b"\n"
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),
-        ("Connection", "close"),
-    ]
-    head = _bytes(talk, h11.Response(status_code=answer.status, headers=headers))
+    headers: Mapping[str, str] = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **answer.headers,
+    }
+    head = _bytes(talk, h11.Response(status_code=answer.status, headers=list(headers.items())))
     await stream.send_all(head + _bytes(talk, h11.Data(data=body)) + _bytes(talk, h11.EndOfMessage()))
 
 
-async def _refuse(stream: trio.abc.Stream, talk: h11.Connection, reason: str) -> None:
+async def _refuse(stream: trio.abc.Stream, talk: h11.Connection, error: h11.RemoteProtocolError) -> None:
     """Says what was wrong with a request that is not HTTP, if the conversation still allows an answer."""
     if talk.our_state in (h11.IDLE, h11.SEND_RESPONSE):
         try:
-            await _send(stream, talk, Answer(400, {"error": reason}))
+            await _send(stream, talk, Answer(error.error_status_hint, {"error": str(error)}))
         except trio.BrokenResourceError:
             return
 

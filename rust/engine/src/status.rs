@@ -62,6 +62,8 @@ pub struct BackendStatus {
     pub why: Option<&'static str>,
     /// Seconds for which it is still ejected.
     pub ejected_for: Option<f64>,
+    /// Seconds until its drain ends, 0 once it has; `None` if it does not drain.
+    pub drain_left: Option<f64>,
     /// Share among its siblings.
     pub weight: u32,
     /// Used only when no other backend is left.
@@ -159,6 +161,7 @@ impl BackendStatus {
             state,
             why: (state != "up" || live.failures() > 0).then(|| record.last_error()).flatten(),
             ejected_for: live.ejected_until().filter(|until| *until > now).map(|until| until.since(now).as_secs_f64()),
+            drain_left: live.drain_until().map(|until| until.since(now).as_secs_f64()),
             weight: backend.weight,
             backup: backend.backup,
             in_flight: live.in_flight(),
