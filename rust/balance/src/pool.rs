@@ -136,12 +136,13 @@ impl Pool {
                 let ask = Ask { key, cursor, dice };
                 let view = View::new(tier, &self.backends, now).without(tried);
                 let mut view = view.warming(self.slow_start, self.policy.seed(&ask));
-                if let Some(slot) = self.policy.pick(&mut view, &ask) {
-                    return Some(Chosen::Slot(slot));
-                }
-                while view.offer_again() {
+                // One place where a policy is asked: it is inlined here, and a call costs as much as a pick by turns.
+                loop {
                     if let Some(slot) = self.policy.pick(&mut view, &ask) {
                         return Some(Chosen::Slot(slot));
+                    }
+                    if !view.offer_again() {
+                        break;
                     }
                 }
                 full |= view.found_full();
@@ -173,10 +174,11 @@ impl Pool {
     }
 
     /// Gives back the place that [`Pool::choose`] or [`Pool::hold`] took. Says whether somebody waits for one: then
-    /// the caller has to wake the oldest.
+    /// the caller has to wake the oldest. Where there is no limit, nobody waits for a place.
     pub fn release(&self, slot: u32) -> bool {
-        self.backends[slot as usize].live.lower();
-        self.shared.waiting.any()
+        let backend = &self.backends[slot as usize];
+        backend.live.lower();
+        backend.max_in_flight.is_some() && self.shared.waiting.any()
     }
 
     /// The part of its share that the backend gets while it warms up, in percent; 100 if it does not.

@@ -116,7 +116,7 @@ impl<'a> View<'a> {
         View { tried, ..self }
     }
 
-    /// Backends that warm up take their part only; `seed` says who takes this one.
+    /// Backends that warm up take their part only; `seed` says who takes this request.
     pub(crate) fn warming(self, slow_start: SlowStart, seed: u64) -> Self {
         View { slow_start, mood: Mood::new(seed), ..self }
     }
@@ -162,11 +162,15 @@ impl<'a> View<'a> {
         taken
     }
 
-    /// The weight that loads are compared by, in units of its own.
+    /// The weight that loads are compared by, in a unit that is the same for the whole view.
+    #[inline]
     pub(crate) fn weight(&self, slot: u32) -> u64 {
         let backend = self.backend(slot);
-        let part = if self.slow_start.is_off() { WHOLE } else { self.slow_start.share(&backend.live, self.now) };
-        u64::from(backend.weight) * u64::from(part)
+        let weight = u64::from(backend.weight);
+        if self.slow_start.is_off() {
+            return weight;
+        }
+        weight * u64::from(self.slow_start.share(&backend.live, self.now))
     }
 
     /// When nobody took the request: whether somebody who has room let it go. From now on the warmest of them accepts.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::fixtures::*;
 use crate::{Health, Policy, Pool, Tuning};
+use proptest::prelude::*;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Barrier};
@@ -128,5 +129,43 @@ fn threads_that_fail_everything_at_once_stay_within_the_bounds() {
         });
         assert_eq!(ejected(&pool, NOW), 1);
         assert_eq!(told.into_inner(), 1, "each ejection is told once");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_fails_and_when_the_bounds_hold(
+        members in proptest::collection::vec((any::<bool>(), 0u8..3, any::<bool>()), 1..12),
+        percent in 0u32..=100,
+        steps in proptest::collection::vec((0usize..12, 0u64..8, any::<bool>()), 1..120),
+    ) {
+        let mut backends = backends(&vec![1; members.len()]);
+        for (backend, &(backup, health, drains)) in backends.iter_mut().zip(&members) {
+            backend.backup = backup;
+            backend.live.set_health([Health::Pending, Health::Up, Health::Down][health as usize], NOW);
+            if drains {
+                backend.live.drain(at(600));
+            }
+        }
+        let passive = Passive { max_ejected_percent: percent, failures: 1, ..PASSIVE };
+        let pool = Pool::new(Policy::Random, backends, Arc::default(), Tuning { passive: Some(passive), ..TUNING });
+        let mut time = 0;
+        for (slot, wait, answers) in steps {
+            time += wait;
+            let slot = slot % members.len();
+            let row = pool.backends()[slot].live.ejected_until().is_some();
+            if answers {
+                pool.succeeded(slot as u32, Duration::ZERO, at(time));
+            } else if let Some(ejection) = pool.failed(slot as u32, at(time)) {
+                prop_assert!(ejection.length <= LONGEST_EJECTION);
+                prop_assert!(row || ejection.length == Duration::from_secs(10), "the first of a row");
+                let tier: Vec<&Backend> =
+                    pool.backends().iter().filter(|backend| backend.backup == members[slot].0).collect();
+                let out = tier.iter().filter(|backend| backend.live.ejected(at(time))).count();
+                prop_assert!(out == 1 || out * 100 <= tier.len() * percent as usize, "{out} of {}", tier.len());
+                let left = tier.iter().filter(|b| !b.live.ejected(at(time)) && !b.live.draining());
+                prop_assert!(left.filter(|backend| backend.live.health() != Health::Down).count() > 0);
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn pick(view: &mut View, dice: &mut Dice) -> Option<u32> {
     pick_lighter(view, dice, |view, a, b| cost(view, a) < cost(view, b))
 }
 
+#[inline]
 fn cost(view: &View, slot: u32) -> f64 {
     let backend = view.backend(slot);
     let in_flight = f64::from(backend.live.in_flight());

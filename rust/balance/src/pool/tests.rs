@@ -86,6 +86,24 @@ fn a_full_main_tier_overflows_to_the_backups() {
 }
 
 #[test]
+fn the_pool_is_full_only_when_its_backups_are() {
+    for policy in ALL {
+        let mut backends = backends(&[1, 1, 1]);
+        backends.iter_mut().for_each(|backend| backend.max_in_flight = Some(1));
+        backends[2].backup = true;
+        let pool = around(policy, backends);
+        let slots = [0, 1, 2].map(|dice| hold(&pool, dice));
+        assert!(slots.iter().all(|chosen| matches!(chosen, Chosen::Slot(_))), "{policy:?}");
+        assert_eq!(slots[2], Chosen::Slot(2), "{policy:?}: the backup comes last");
+        assert_eq!(hold(&pool, 3), Chosen::Full, "{policy:?}");
+        pool.backends()[2].live.set_health(Health::Down, NOW);
+        assert_eq!(hold(&pool, 3), Chosen::Full, "{policy:?}: one that is down is not waited for, the others are");
+        pool.release(1);
+        assert_eq!(hold(&pool, 3), Chosen::Slot(1), "{policy:?}");
+    }
+}
+
+#[test]
 fn a_retry_takes_the_tried_one_again_when_the_others_are_full() {
     for policy in ALL {
         let pool = limited(policy, &[Some(0), None]);
@@ -130,6 +148,109 @@ fn threads_neither_pass_a_limit_nor_lose_a_place() {
         });
         assert!(pool.backends().iter().all(|backend| backend.live.in_flight() == 0), "{policy:?}");
     }
+}
+
+fn held(pool: &Pool, slot: u32, now: Tick) -> Held {
+    let before = pool.backends().get(slot as usize).map(|backend| backend.live.in_flight());
+    let held = pool.hold(slot, now);
+    if held == Held::Taken {
+        assert_eq!(Some(pool.backends()[slot as usize].live.in_flight()), before.map(|count| count + 1));
+        pool.release(slot);
+    }
+    held
+}
+
+#[test]
+fn a_client_may_have_its_own_backend_whatever_the_policy_would_say() {
+    for policy in ALL {
+        let pool = with_backups(policy);
+        assert!((0..4).all(|slot| held(&pool, slot, NOW) == Held::Taken), "{policy:?}, also a backup");
+        let live = &pool.backends()[1].live;
+        live.set_health(Health::Pending, NOW);
+        live.warm(NOW);
+        assert_eq!(held(&pool, 1, NOW), Held::Taken, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_draining_backend_takes_its_own_clients_until_the_drain_ends() {
+    let pool = pool(Policy::RoundRobin, &[1, 1]);
+    let live = &pool.backends()[0].live;
+    live.drain_later();
+    assert_eq!(held(&pool, 0, at(1_000)), Held::Taken, "its end is not said yet");
+    live.drain(at(60));
+    assert_eq!(held(&pool, 0, at(59)), Held::Taken);
+    assert_eq!(held(&pool, 0, at(60)), Held::Lost);
+    live.undrain();
+    assert_eq!(held(&pool, 0, at(60)), Held::Taken);
+}
+
+#[test]
+fn a_backend_that_cannot_be_used_is_lost_also_to_its_own_clients() {
+    let pool = pool(Policy::RoundRobin, &[1, 0, 1, 1]);
+    pool.backends()[0].live.set_health(Health::Down, NOW);
+    assert!(put_out(&pool, 2, NOW));
+    assert_eq!([0, 1, 2, 3, 4, u32::MAX].map(|slot| held(&pool, slot, NOW)), {
+        use Held::{Lost, Taken};
+        [Lost, Lost, Lost, Taken, Lost, Lost]
+    });
+    assert_eq!(held(&pool, 2, at(10)), Held::Taken, "the ejection is over");
+}
+
+#[test]
+fn in_a_panic_clients_keep_their_backends() {
+    let pool = pool(Policy::RoundRobin, &[1, 1, 1, 1]);
+    pool.backends().iter().for_each(|backend| backend.live.eject(at(10)));
+    assert!((0..4).all(|slot| held(&pool, slot, NOW) == Held::Taken));
+    pool.backends()[0].live.set_health(Health::Down, NOW);
+    assert_eq!(held(&pool, 0, NOW), Held::Lost);
+}
+
+#[test]
+fn a_full_backend_is_full_to_its_own_clients_while_others_have_room() {
+    let pool = limited(Policy::RoundRobin, &[Some(1), None]);
+    assert_eq!(pool.hold(0, NOW), Held::Taken);
+    assert_eq!(pool.hold(0, NOW), Held::Full);
+    assert_eq!(pool.backends()[0].live.in_flight(), 1);
+    pool.backends()[0].live.drain(at(60));
+    assert_eq!(pool.hold(0, NOW), Held::Full, "a limit is one in a drain, too");
+    pool.release(0);
+    assert_eq!(held(&pool, 0, NOW), Held::Taken);
+}
+
+#[test]
+fn only_places_that_are_limited_are_waited_for() {
+    let pool = limited(Policy::RoundRobin, &[Some(1), None]);
+    assert!(matches!((pool.hold(0, NOW), pool.hold(1, NOW)), (Held::Taken, Held::Taken)));
+    pool.waiting().join();
+    assert_eq!((pool.release(0), pool.release(1)), (true, false));
+    pool.waiting().leave();
+    assert_eq!(pool.hold(0, NOW), Held::Taken);
+    assert!(!pool.release(0));
+}
+
+#[test]
+fn threads_that_hold_and_choose_never_pass_a_limit() {
+    let pool = &limited(Policy::LeastConnections, &[Some(2), Some(1)]);
+    on_four_threads(|thread| {
+        for round in 0..10_000 {
+            let slot = match (thread % 2 == 0, (round % 2) as u32) {
+                (true, slot) => Some(slot).filter(|&slot| pool.hold(slot, NOW) == Held::Taken),
+                (false, _) => match hold(pool, round) {
+                    Chosen::Slot(slot) => Some(slot),
+                    chosen => {
+                        assert_eq!(chosen, Chosen::Full);
+                        None
+                    }
+                },
+            };
+            if let Some(slot) = slot {
+                assert!(pool.backends()[slot as usize].live.in_flight() <= 2 - slot);
+                pool.release(slot);
+            }
+        }
+    });
+    assert!(pool.backends().iter().all(|backend| backend.live.in_flight() == 0));
 }
 
 /// A backend of a random pool: weight, backup, limit, health, draining, ejected, in flight.
