@@ -180,6 +180,6 @@ impl Plan {
             return Step::Reply(Box::new(Reply::NO_ROUTE));
         };
         progress.pool = Some(pool);
-        self.seat(pool, progress, request)
+        self.place(pool, progress, request)
     }
 }

@@ -118,7 +118,7 @@ impl Sticky {
 
     /// The client of this request belongs to this backend from now on, which it did not before. Says what is left to do.
     /// `was_lost`: it belonged to another.
-    pub(crate) fn settle(&self, request: &Request<'_>, live: u64, was_lost: bool) -> Pin {
+    pub(crate) fn remember(&self, request: &Request<'_>, live: u64, was_lost: bool) -> Pin {
         let (key, remembers) = match &self.by {
             StickyBy::Cookie { .. } => return Pin::Issue,
             StickyBy::Key(key) => (key, true),

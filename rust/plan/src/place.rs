@@ -11,14 +11,14 @@ use crate::sticky::{Home, Sticky};
 
 impl Plan {
     /// A place for this request in the pool at this position, or what to do without one.
-    pub(crate) fn seat<'p>(&'p self, pool: u32, progress: &mut Progress, request: &Request<'_>) -> Step<'p> {
+    pub(crate) fn place<'p>(&'p self, pool: u32, progress: &mut Progress, request: &Request<'_>) -> Step<'p> {
         match &self.pools[pool as usize].sticky {
-            Some(sticky) if progress.pin != Pin::Escaped => self.seat_at_home(sticky, pool, progress, request),
-            _ => self.seat_anywhere(pool, progress, request),
+            Some(sticky) if progress.pin != Pin::Escaped => self.place_at_home(sticky, pool, progress, request),
+            _ => self.place_anywhere(pool, progress, request),
         }
     }
 
-    fn seat_at_home<'p>(
+    fn place_at_home<'p>(
         &'p self,
         sticky: &Sticky,
         pool: u32,
@@ -37,15 +37,15 @@ impl Plan {
             Home::Lost if sticky.fail_if_lost => return Step::Reply(Box::new(Reply::NOBODY)),
             Home::Lost | Home::Nowhere => {}
         }
-        let step = self.seat_anywhere(pool, progress, request);
+        let step = self.place_anywhere(pool, progress, request);
         if let Step::Send { slot, .. } = step {
             let live = plan.pool.backends()[slot as usize].live.id();
-            progress.pin = sticky.settle(request, live, home == Home::Lost);
+            progress.pin = sticky.remember(request, live, home == Home::Lost);
         }
         step
     }
 
-    fn seat_anywhere<'p>(&'p self, pool: u32, progress: &mut Progress, request: &Request<'_>) -> Step<'p> {
+    fn place_anywhere<'p>(&'p self, pool: u32, progress: &mut Progress, request: &Request<'_>) -> Step<'p> {
         let Request { head, client, now, dice, .. } = *request;
         let plan = &self.pools[pool as usize];
         let key = plan.key.of(head, client, self.seed, dice);
