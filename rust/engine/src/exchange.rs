@@ -164,13 +164,14 @@ impl Exchange {
     /// Tries backends until one has answered, the request may not be sent again, or none is left.
     async fn forward(&mut self, worker: &Worker, down: &mut Conn) -> Result<Sent, Failure> {
         loop {
-            let refused = match self.choose(worker, false) {
-                Choice::Go => None,
-                Choice::Answer(answer) => Some(answer),
-                Choice::Wait(wait) => Box::pin(self.take_turn(worker, down, wait)).await?,
-            };
-            if let Some(answer) = refused {
-                return Ok(Sent::Reply(answer));
+            match self.choose(worker, false) {
+                Choice::Go => {}
+                Choice::Answer(answer) => return Ok(Sent::Reply(answer)),
+                Choice::Wait(wait) => {
+                    if let Some(answer) = Box::pin(self.take_turn(worker, down, wait)).await? {
+                        return Ok(Sent::Reply(answer));
+                    }
+                }
             }
             let reached = match self.reuse(worker) {
                 true => Ok(()),
@@ -182,12 +183,7 @@ impl Exchange {
             };
             match result {
                 Ok(sent) => return Ok(sent),
-                Err(failure) => {
-                    let pause = self.judge(worker, down, failure)?;
-                    if !pause.is_zero() {
-                        Box::pin(self.back_off(worker, down, pause)).await?;
-                    }
-                }
+                Err(failure) => Box::pin(self.recover(worker, down, failure)).await?,
             }
         }
     }

@@ -68,8 +68,16 @@ impl Tries {
 }
 
 impl Exchange {
-    /// An attempt failed; the slot is free. `Ok`: try again after this pause.
-    pub(super) fn judge(&mut self, worker: &Worker, down: &Conn, failure: Failure) -> Result<Duration, Failure> {
+    /// An attempt failed. `Ok`: try again.
+    pub(super) async fn recover(&mut self, worker: &Worker, down: &mut Conn, failure: Failure) -> Result<(), Failure> {
+        match self.judge(worker, down, failure)? {
+            Duration::ZERO => Ok(()),
+            pause => self.back_off(worker, down, pause).await,
+        }
+    }
+
+    /// Frees the slot. `Ok`: try again after this pause.
+    fn judge(&mut self, worker: &Worker, down: &Conn, failure: Failure) -> Result<Duration, Failure> {
         let up = self.up.take();
         let idle = up.as_ref().and_then(|up| up.reused);
         let Some(pick) = self.pick.take() else { return Err(failure) };
@@ -162,7 +170,7 @@ impl Exchange {
     }
 
     /// Lets the pause pass, for as long as the client stays.
-    pub(super) async fn back_off(&mut self, worker: &Worker, down: &mut Conn, pause: Duration) -> Result<(), Failure> {
+    async fn back_off(&mut self, worker: &Worker, down: &mut Conn, pause: Duration) -> Result<(), Failure> {
         let mut sleep = pin!(tokio::time::sleep(pause));
         poll_fn(|cx| {
             self.poll_standing(worker, down, cx)?;
