@@ -73,9 +73,14 @@ fn everybody_is_served_in_turn() {
     let (least, most) = (counts().min().unwrap(), counts().max().unwrap());
     println!("requests per client: {least} to {most}");
     assert!(most <= least + 3, "between {least} and {most} requests per client");
-    let status = engine.status();
-    assert_eq!(status.pools["products"].queue.waiting, 0);
-    assert!(status.pools["products"].backends.iter().all(|backend| backend.in_flight == 0));
+    assert_eq!(engine.status().pools["products"].queue.waiting, 0);
+    // A client has its answer a moment before its place is free again.
+    let is_quiet = || engine.status().pools["products"].backends.iter().all(|backend| backend.in_flight == 0);
+    let soon = Instant::now() + Duration::from_secs(5);
+    while !is_quiet() {
+        assert!(Instant::now() < soon, "a place was never given back");
+        thread::yield_now();
+    }
 }
 
 #[test]
