@@ -29,6 +29,7 @@ OUTSIDE = {
     "mimalloc": "the allocator of the engine, inside the module",
     "pyo3": "the language border",
     "quick_cache": "tables of keys that clients choose, bounded",
+    "regex": "what routes match, in linear time",
     "rustix": "system calls",
     "serde": "the draft, and what goes back as JSON",
     "serde_json": "the draft, and what goes back as JSON",
@@ -44,7 +45,7 @@ TESTS_ONLY = {"proptest", "serde", "serde_json"}
 PURE_MAY = {
     "wire": {"httparse", "memchr", "itoa", "ipnet"},
     "balance": {"crossbeam-utils", "quick_cache"},
-    "plan": {"serde", "serde_json", "smallvec", "ipnet"},
+    "plan": {"serde", "serde_json", "smallvec", "ipnet", "regex"},
 }
 
 HANDS = {"tokio", "mio", "rustix", "libc", "nix", "socket2", "async-io", "polling", "signal-hook"}

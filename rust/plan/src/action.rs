@@ -3,9 +3,15 @@
 //! A route that only names a pool is the common case and costs a request nothing more; what the others need hangs
 //! behind one pointer each, so that it costs the size of a route nothing either.
 
+use std::sync::Arc;
+
+use balance::rate::{Buckets, Taken};
+use smallvec::SmallVec;
 use wire::{FieldEdits, RouteEdits};
 
-use crate::key::Key;
+use crate::decide::Request;
+use crate::key::{Key, Octets};
+use crate::redirect::Redirect;
 
 /// What the requests have in common that one `match` of the file catches.
 #[derive(Debug)]
@@ -43,31 +49,9 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Split {
     /// Positions in [`Plan::pools`](crate::Plan::pools), each with the sum of the shares up to and with its own.
-    pub shares: Vec<(u32, u64)>,
+    pub(crate) shares: Vec<(u32, u64)>,
     /// What a choice is stable for; [`Key::None`] is nothing.
-    pub by: Key,
-}
-
-/// Where the client is sent.
-#[derive(Debug)]
-pub struct Redirect {
-    /// 301, 302, 303, 307 or 308.
-    pub status: u16,
-    /// Its URL, in parts.
-    pub to: Vec<Part>,
-}
-
-/// A part of a redirect's target.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Itself.
-    Text(Box<str>),
-    /// The host asked for, without port.
-    Host,
-    /// The path asked for.
-    Path,
-    /// Path and query.
-    Uri,
+    pub(crate) by: Key,
 }
 
 /// A body that is sent as it is.
@@ -82,10 +66,37 @@ pub struct Page {
 /// How many requests a client may send.
 #[derive(Debug)]
 pub struct Limit {
-    /// Requests per second in the long run; more than 0.
-    pub rate: f64,
-    /// Requests at once after a pause; at least 1.
-    pub burst: u32,
-    /// Who counts as one client. Requests without the key count as their address.
-    pub key: Key,
+    /// A bucket for each client.
+    pub(crate) buckets: Arc<Buckets>,
+    /// Seconds in which an empty bucket fills; at least 1.
+    pub(crate) window: u32,
+    /// Who counts as one client. Requests without the key count by their address.
+    pub(crate) key: Key,
+}
+
+impl Split {
+    /// The pool for a number that is any as likely as any other. Only the shares and their order count, so who stays
+    /// with a pool that grows stays there.
+    pub(crate) fn pool(&self, number: u64) -> u32 {
+        let sum = self.shares.last().map_or(0, |(_, sum)| *sum);
+        let place = ((u128::from(number) * u128::from(sum)) >> 64) as u64;
+        let first = self.shares.partition_point(|(_, upto)| *upto <= place);
+        self.shares.get(first).map_or(0, |(pool, _)| *pool)
+    }
+}
+
+impl Limit {
+    /// Asks for one request of this client.
+    pub(crate) fn take(&self, request: &Request<'_>) -> Taken {
+        let Request { head, client, now, .. } = *request;
+        let octets = &mut Octets::default();
+        // What a client says of itself and what is its address cannot be taken for each other.
+        let (kind, value) = match self.key.value(head, client, octets) {
+            Some(value) => (b'=', value),
+            None => (b'@', Key::ClientIp.value(head, client, octets).unwrap_or_default()),
+        };
+        let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(&[kind]);
+        key.extend_from_slice(value);
+        self.buckets.take(&key, now)
+    }
 }

@@ -7,11 +7,16 @@
 //! Compiling changes nothing that is in force. It reads the live state of the plan before and shares it with the new
 //! one; what has to change on it when the new plan takes over is said by [`Change`](crate::Change).
 
+mod actions;
+mod coverage;
+mod edits;
 mod fields;
 mod listeners;
+mod matches;
 mod numbers;
 mod pools;
 mod resilience;
+mod routes;
 mod sticky;
 
 use std::path::PathBuf;
@@ -40,7 +45,7 @@ pub fn compile(draft: &[u8], previous: Option<&Plan>, seed: u64) -> Result<Plan,
     let draft = read(draft).map_err(|error| vec![error])?;
     let mut errors = Errors::default();
     let mut binds = Binds::default();
-    let listeners = listeners(&draft, &mut binds, &mut errors);
+    let listeners = listeners(&draft, previous, seed, &mut binds, &mut errors);
     let pools = pools(&draft.pools, previous, Seed(seed), &mut errors);
     let metrics = binds.take(&At::root("metrics"), &draft.metrics, &mut errors);
     let log = log(&draft.log, &mut errors);
@@ -49,6 +54,7 @@ pub fn compile(draft: &[u8], previous: Option<&Plan>, seed: u64) -> Result<Plan,
         return Err(errors.0);
     }
     Ok(Plan {
+        warnings: coverage::unreachable(&listeners),
         listeners,
         pools: pools.plans,
         metrics,
@@ -56,7 +62,6 @@ pub fn compile(draft: &[u8], previous: Option<&Plan>, seed: u64) -> Result<Plan,
         max_clients: max_clients as usize,
         seed: Seed(seed),
         next_id: pools.next_id,
-        warnings: Vec::new(),
     })
 }
 

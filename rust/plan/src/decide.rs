@@ -11,10 +11,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use balance::Tick;
+use balance::rate::Taken;
 use smallvec::SmallVec;
 
-use crate::action::{Action, Page};
+use crate::action::{Action, Limit, Page};
+use crate::key::{Key, Octets};
 use crate::plan::Plan;
+use crate::redirect::Redirect;
 
 /// What is asked about. `now`, `wall` and `dice` are new for every call.
 #[derive(Copy, Clone, Debug)]
@@ -128,6 +131,13 @@ impl Reply<'_> {
     pub const FULL: Reply<'static> =
         Reply::unavailable("connection_limit_reached", "Every backend for this request is at its limit.");
 
+    fn to(redirect: &Redirect, head: &wire::Head) -> Reply<'static> {
+        match redirect.target(head) {
+            Some(target) => Reply { location: Some(target), ..Reply::line(redirect.status, "See Location.") },
+            None => Reply::line(400, "The request names no host."),
+        }
+    }
+
     const fn unavailable(error: &'static str, text: &'static str) -> Reply<'static> {
         let mut reply = Reply::line(503, text);
         (reply.error, reply.retry_after) = (Some(error), Some(1));
@@ -168,18 +178,60 @@ impl Plan {
     /// The next step for this request. `progress` must have been started for a listener of this plan, and stays with
     /// the request.
     pub fn decide<'p>(&'p self, progress: &mut Progress, request: &Request<'_>) -> Step<'p> {
-        let head = request.head;
-        let listener = &self.listeners[progress.listener as usize];
-        if progress.route.is_none() {
-            progress.route = listener.find(head.host(), head.path());
-        }
-        let Some(route) = progress.route else {
-            return Step::Reply(Box::new(Reply::NO_ROUTE));
-        };
-        let Action::Pool(pool) = listener.routes[route as usize].action else {
-            return Step::Reply(Box::new(Reply::NO_ROUTE));
+        let pool = match progress.pool {
+            Some(pool) => pool,
+            None => match self.begin(progress, request) {
+                Ok(pool) => pool,
+                Err(reply) => return Step::Reply(Box::new(reply)),
+            },
         };
         progress.pool = Some(pool);
         self.place(pool, progress, request)
     }
+
+    /// Finds the route, and what is said before a backend is chosen: the pool, or an answer.
+    fn begin(&self, progress: &mut Progress, request: &Request<'_>) -> Result<u32, Reply<'_>> {
+        let Request { head, client, .. } = *request;
+        let listener = &self.listeners[progress.listener as usize];
+        progress.route = listener.find(head.host(), head.path(), |condition| condition.holds(head, client));
+        let route = match progress.route {
+            Some(position) => &listener.routes[position as usize],
+            None => return Err(Reply::NO_ROUTE),
+        };
+        if let Some(limit) = &route.limit {
+            progress.rate = Some(admit(limit, request)?);
+        }
+        match &route.action {
+            Action::Pool(pool) => Ok(*pool),
+            Action::Split(split) => Ok(split.pool(self.draw(&split.by, request))),
+            Action::Redirect(redirect) => Err(Reply { rate: progress.rate, ..Reply::to(redirect, head) }),
+            Action::Respond(status, page) => {
+                Err(Reply { body: Body::Page(page), rate: progress.rate, ..Reply::line(*status, "") })
+            }
+        }
+    }
+
+    /// The number that a split goes by. It has nothing to do with the one that a backend is chosen by.
+    fn draw(&self, by: &Key, request: &Request<'_>) -> u64 {
+        let seed = self.seed.apart(b"split");
+        let octets = &mut Octets::default();
+        let drawn = request.dice.to_ne_bytes();
+        seed.hash(by.value(request.head, request.client, octets).unwrap_or(&drawn))
+    }
+}
+
+/// One request more under a rate limit, if it may be.
+fn admit(limit: &Limit, request: &Request<'_>) -> Result<wire::RateLimit, Reply<'static>> {
+    let Taken { allowed, limit: most, remaining, reset, retry_after } = limit.take(request);
+    let rate = wire::RateLimit { limit: most, window: limit.window, remaining, reset: seconds(reset) };
+    if allowed {
+        return Ok(rate);
+    }
+    let slow_down = Reply::line(429, "Too many requests; wait before the next one.");
+    Err(Reply { retry_after: Some(seconds(retry_after).max(1)), rate: Some(rate), ..slow_down })
+}
+
+/// Whole seconds in which the time has surely passed.
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_micros().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }

@@ -4,6 +4,7 @@
 //! INDOCRYPT 2012): nobody can aim many keys at one backend. The seed is an argument of `compile`; processes with the
 //! same seed agree about every key, and a restart with the same seed moves nobody.
 
+use std::fmt;
 use std::hash::Hasher;
 use std::net::IpAddr;
 
@@ -57,6 +58,20 @@ impl Key {
     }
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = match self {
+            Key::None => return out.write_str("nothing"),
+            Key::ClientIp => return out.write_str("the client"),
+            Key::Path => return out.write_str("the path"),
+            Key::Header(name) => ("header", name),
+            Key::Cookie(name) => ("cookie", name),
+            Key::Query(name) => ("parameter", name),
+        };
+        write!(out, "{kind} `{}`", String::from_utf8_lossy(name))
+    }
+}
+
 /// Room for what counts of an address.
 pub(crate) type Octets = [u8; 8];
 
@@ -81,6 +96,11 @@ impl Seed {
         let mut hasher = std::hash::SipHasher::new_with_keys(self.0, 0);
         hasher.write(bytes);
         hasher.finish()
+    }
+
+    /// Another seed, whose hashes have nothing to do with those of this one.
+    pub(crate) fn apart(self, purpose: &[u8]) -> Seed {
+        Seed(self.hash(purpose))
     }
 }
 

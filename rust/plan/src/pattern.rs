@@ -8,7 +8,7 @@
 use wire::{Head, Limits, Pages, Parsed, Rules};
 
 /// Which hosts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum HostPattern {
     /// Every host, and requests without one.
     Any,
@@ -19,7 +19,7 @@ pub(crate) enum HostPattern {
 }
 
 /// Which paths. Prefixes are kept without their last slash.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum PathPattern {
     /// Every path, and the `*` of `OPTIONS *`.
     Any,

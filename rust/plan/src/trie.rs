@@ -116,11 +116,24 @@ impl Trie {
         (node.children, node.ranks, node.span) = (children, position(start), (low, high));
     }
 
-    /// Calls `found` with the value of every entry that is `key`, or that `key` lies below.
+    /// Calls `found` with the value of every entry that is `key` (`here`), or that `key` lies below (`below`).
     #[inline]
-    pub(crate) fn at_or_above(&self, root: u32, key: &[u8], border: u8, mut found: impl FnMut(u32)) {
+    pub(crate) fn is_or_below(&self, root: u32, key: &[u8], border: u8, mut found: impl FnMut(u32)) {
         self.walk(root, key, |node, rest| match rest.first() {
             None => found(node.here),
+            Some(next) if *next == border => found(node.below),
+            Some(_) => {}
+        });
+    }
+
+    /// The same, where `below` takes in the key itself.
+    #[inline]
+    pub(crate) fn at_or_below(&self, root: u32, key: &[u8], border: u8, mut found: impl FnMut(u32)) {
+        self.walk(root, key, |node, rest| match rest.first() {
+            None => {
+                found(node.here);
+                found(node.below);
+            }
             Some(next) if *next == border => found(node.below),
             Some(_) => {}
         });
@@ -184,7 +197,7 @@ mod tests {
 
     fn found(trie: &Trie, root: u32, key: &str) -> Vec<u32> {
         let mut values = Vec::new();
-        trie.at_or_above(root, key.as_bytes(), b'/', |value| values.push(value));
+        trie.is_or_below(root, key.as_bytes(), b'/', |value| values.push(value));
         values.retain(|value| *value != NONE);
         values
     }
@@ -200,6 +213,10 @@ mod tests {
         assert_eq!(found(&trie, root, "/ab/"), [0, 3]);
         assert_eq!(found(&trie, root, "/abc/d"), [0]);
         assert_eq!(found(&trie, root, "*"), [0; 0]);
+        let mut values = Vec::new();
+        trie.at_or_below(root, b"/ab", b'/', |value| values.push(value));
+        values.retain(|value| *value != NONE);
+        assert_eq!(values, [0, 3]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ Warnings need a valid model: they are about what is legal but surely not meant.
 from collections.abc import Iterator
 from typing import Any
 
-from pylb.config.cross import actions, names, reach, sense
+from pylb.config.cross import actions, names, sense
 from pylb.config.cross.walk import mapping
 from pylb.config.explain import last_key
 from pylb.config.model import Settings
@@ -30,10 +30,9 @@ def mistakes(tree: Tree) -> list[Mistake]:
 
 
 def warnings(settings: Settings, tree: Tree) -> list[Mistake]:
-    """Pools that nothing uses, routes that an earlier one leaves nothing for, keys that have no effect."""
+    """Pools that nothing uses, keys that have no effect."""
     return [
         *names.unused_pools(settings, tree),
-        *reach.unreachable(settings, tree),
         *sense.warnings(settings, tree),
     ]
 
