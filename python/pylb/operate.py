@@ -73,19 +73,16 @@ def status(as_json: bool, watch: bool, admin: str | None) -> None:
     from pylb.admin.client import client
     from pylb.overview import overview
 
+    show = json.dumps if as_json else overview
     asked = client(admin)
-    while True:
-        found = asked.status()
-        text = json.dumps(found) if as_json else overview(found)
-        if watch and not as_json:
-            click.clear()
-        click.echo(text)
-        if not watch:
-            return
-        try:
+    click.echo(show(asked.status()))
+    with contextlib.suppress(KeyboardInterrupt):
+        while watch:
             _pause(2)
-        except KeyboardInterrupt:
-            return
+            text = show(asked.status())
+            if not as_json:
+                click.clear()
+            click.echo(text)
 
 
 @click.command()
@@ -114,7 +111,7 @@ def drain(pool: str, backend: str, wait: bool, admin: str | None) -> None:
     if not _others(asked.status()["pools"][pool], backend):
         click.echo(f"no other backend of {pool} can take requests: they are answered with 503", err=True)
     if wait:
-        _wait(lambda: asked.backend(pool, backend), f"{pool}: {backend}")
+        _wait(lambda: asked.backend(pool, backend), f"{pool}: {backend}", found.get("cut", 0))
 
 
 @click.command()
@@ -155,8 +152,8 @@ def weight(pool: str, backend: str, weight: int | None, admin: str | None) -> No
 COMMANDS = (reload, status, drain, undrain, weight)
 
 
-def _wait(look: Callable[[], dict[str, Any]], name: str) -> None:
-    """Until the backend is empty; says how many are left whenever that changes."""
+def _wait(look: Callable[[], dict[str, Any]], name: str, before: int) -> None:
+    """Until the backend is empty; says how many are left whenever that changes. `before` were cut earlier."""
     told = None
     while not (found := look())["drained"]:
         if found["drained"] is None:
@@ -165,8 +162,8 @@ def _wait(look: Callable[[], dict[str, Any]], name: str) -> None:
             click.echo(f"{name}: {_in_flight(found)}")
         told = found["in_flight"]
         _pause(PAUSE)
-    if found.get("cut"):
-        leave(f"pylb: {name} is empty, {found['cut']} in flight had to be cut", 1)
+    if cut := found.get("cut", 0) - before:
+        leave(f"pylb: {name} is empty, {cut} in flight had to be cut", 1)
     click.echo(f"{name} is empty")
 
 

@@ -192,6 +192,16 @@ class Balancer:
         """Runs another `pylb` command that is meant for this process."""
         return pylb(*arguments, environ={"PYLB_ADMIN": f"unix:{self.admin}"})
 
+    def start_command(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Starts one that takes its time."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "pylb", *arguments],
+            env={**os.environ, "PYLB_ADMIN": f"unix:{self.admin}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def metrics(self, *, requests: int = 0) -> "Samples":
         """All samples of /metrics, once this many requests are counted: each is, just after its last byte."""
 
