@@ -15,9 +15,6 @@ from pylb.errors import PylbError
 PORTS = {"http": 80, "https": 443}
 """By scheme."""
 
-CLIENT = "127.0.0.1"
-"""Who asks, if nobody else is named."""
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -36,7 +33,7 @@ def asked(
     url: str,
     *,
     headers: Sequence[str] = (),
-    client: str = CLIENT,
+    client: str = "127.0.0.1",
     listener: str | None = None,
 ) -> Asked:
     """`http://shop.example/x?y` or `/x?y`, and header lines as curl takes them. Raises PylbError for what

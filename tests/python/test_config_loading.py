@@ -254,3 +254,34 @@ def test_ipv4_is_preferred_because_servers_on_localhost_mostly_have_no_other(
 
 def configuration(backends: str) -> Config:
     return parse(SMALL.replace("[127.0.0.1:9001]", backends), file=MAIN, environ={})
+
+
+HOSTS = st.sampled_from([None, "a.test", "b.a.test", "c.b.a.test", "*.a.test", "*.b.a.test", "*.test"])
+PATHS = st.sampled_from([None, "/", "/a", "/a/", "/a/b", "/a/b/", "/ab"])
+MATCHES = st.builds(lambda host, path: Match(host=host, path=path), HOSTS, PATHS)
+
+
+def takes(match: Match, host: str, path: str) -> bool:
+    """What a match means, said as plainly as can be."""
+    labels = host.split(".")
+    above = [f"*.{'.'.join(labels[at:])}" for at in range(1, len(labels))]
+    segments = path.split("/")
+    prefixes = ["/".join(segments[:at]) + "/" for at in range(1, len(segments) + 1)]
+    return match.host in (None, host, *above) and match.path in (None, path, *prefixes)
+
+
+def routed(match: Match) -> dict[str, object]:
+    return {"pool": "web", "match": match.model_dump(include={"host", "path"}, exclude_none=True)}
+
+
+@settings(deadline=None)
+@given(first=MATCHES, second=MATCHES)
+def test_a_route_is_called_unreachable_only_if_it_is(first: Match, second: Match) -> None:
+    hosts = ["a.test", "b.a.test", "c.b.a.test", "x.a.test", "x.b.a.test", "x.test", "other.example"]
+    paths = ["/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/c", "/ab", "/b", "*"]
+    left = [(h, p) for h in hosts for p in paths if takes(second, h, p) and not takes(first, h, p)]
+    listener = {"bind": "127.0.0.1:80", "routes": [routed(first), routed(second)]}
+    data = {"listeners": {"web": listener}, "pools": {"web": {"backends": ["127.0.0.1:81"]}}}
+    errors, warnings = verdict.check(lambda: from_mapping(data, directory=Path("/")))
+    assert not errors
+    assert [warning.path for warning in warnings] == ([] if left else [("listeners", "web", "routes", 1)])

@@ -88,8 +88,13 @@ class Config:
     def explain(self, errors: Sequence[tuple[Path, str]]) -> list[Mistake]:
         """The core's errors, at their places in the file."""
         written = [(self.tree.written(_named_in_file(path)), message) for path, message in errors]
-        mistakes = [Mistake(self.locate(path), path, named(path, message)) for path, message in written]
+        mistakes = [Mistake(self.locate(path), path, _told(path, message)) for path, message in written]
         return in_order(mistakes, self.files)
+
+
+def _told(path: Path, message: str) -> str:
+    """The core's message, with what it is about in front."""
+    return f"this route {message}" if path[-2:-1] == ("routes",) else named(path, message)
 
 
 def _named_in_file(path: Path) -> Path:

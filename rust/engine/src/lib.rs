@@ -11,7 +11,6 @@
 mod apply;
 mod client;
 mod clock;
-mod drain;
 mod end;
 mod engine;
 mod exchange;
@@ -29,11 +28,10 @@ mod socket;
 mod status;
 mod tunnel;
 mod upstream;
-mod wait;
 mod worker;
 
 pub use apply::{ApplyError, check};
 pub use engine::{Engine, Options};
 pub use observe::facts::Fact;
 pub use plan::{PlanError, Segment};
-pub use status::{BackendStatus, ListenerStatus, PoolStatus, QueueStatus, Status};
+pub use status::{BackendStatus, ListenerStatus, PoolStatus, Status};

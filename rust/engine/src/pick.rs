@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use balance::Budget;
-use plan::{Address, PoolPlan, Retries, Tick};
+use plan::{Address, PoolPlan, Tick};
 
 use crate::observe::facts::Fact;
 use crate::running::Held;
@@ -31,8 +31,8 @@ impl Pick {
         self.pool().pool.budget()
     }
 
-    pub(crate) fn retries(&self) -> &Retries {
-        &self.pool().retries
+    pub(crate) fn tries(&self) -> u32 {
+        self.pool().retries.tries
     }
 
     /// Where the backend listens, and the milliseconds it has to accept.
@@ -83,22 +83,6 @@ impl Pick {
         }
     }
 
-    /// Whether somebody waits for a place in this pool.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.pool().pool.waiting().any()
-    }
-
-    /// Counts an exchange or a tunnel that was cut.
-    pub(crate) fn note_cut(&self, worker: &Worker) {
-        worker.meter().cut.add(1);
-        self.held.record(self.pool, self.slot).note_cut();
-    }
-
-    #[cold]
-    fn wake_next(&self) {
-        self.held.seating(self.pool).wake_next(self.live());
-    }
-
     fn pool(&self) -> &PoolPlan {
         self.held.pool(self.pool)
     }
@@ -110,8 +94,6 @@ impl Pick {
 
 impl Drop for Pick {
     fn drop(&mut self) {
-        if self.pool().pool.release(self.slot) {
-            self.wake_next();
-        }
+        self.pool().pool.release(self.slot);
     }
 }

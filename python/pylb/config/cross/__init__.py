@@ -30,7 +30,7 @@ def mistakes(tree: Tree) -> list[Mistake]:
 
 
 def warnings(settings: Settings, tree: Tree) -> list[Mistake]:
-    """Pools that nothing uses, keys that have no effect."""
+    """Pools that nothing uses, keys that have no effect. Routes that never match are the core's to find."""
     return [
         *names.unused_pools(settings, tree),
         *sense.warnings(settings, tree),

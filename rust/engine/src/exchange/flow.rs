@@ -6,9 +6,8 @@
 
 use std::task::{Context, Poll, ready};
 
-use wire::{Framing, Head, RequestEdits, ResponseEdits, Version};
+use wire::{Head, RequestEdits, ResponseEdits, Version};
 
-use super::replay::Replay;
 use super::story::since;
 use super::{Exchange, Sent, Upload, Upstream};
 use crate::end::{Buffers, Conn, Part, Piece};
@@ -22,10 +21,8 @@ impl Exchange {
         down: &mut Conn,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Sent, Failure>> {
-        if worker.is_alarmed()
-            && let Some(failure) = self.called_off(worker)
-        {
-            return Poll::Ready(Err(failure));
+        if worker.is_stopping() {
+            return Poll::Ready(Err(Failure::Stopped));
         }
         let Some(mut up) = self.up.take() else {
             return Poll::Ready(Err(Failure::ClosedEarly));
@@ -72,9 +69,6 @@ impl Exchange {
                     let part = part?;
                     self.count_body(&part)?;
                     let trailers = down.trailers();
-                    if let Some(replay) = &mut self.tries.replay {
-                        replay.keep(&part, trailers.as_ref());
-                    }
                     let offered = up.offer_body(cx, &mut buffers.scratch, &part, trailers);
                     self.uploaded(part.last, offered.is_ok());
                 }
@@ -83,18 +77,9 @@ impl Exchange {
         if let Poll::Ready(Err(_)) = up.poll_room(cx) {
             self.upload = Upload::Refused;
         }
-        if down.has_read_all() { self.watch_client(down, &mut buffers.receive, cx) } else { Ok(()) }
-    }
-
-    /// Notices a client that leaves while an answer is owed.
-    pub(super) fn watch_client(
-        &mut self,
-        down: &mut Conn,
-        receive: &mut [u8],
-        cx: &mut Context<'_>,
-    ) -> Result<(), Failure> {
         if self.watching
-            && let Poll::Ready(failure) = down.poll_gone(cx, receive)
+            && down.has_read_all()
+            && let Poll::Ready(failure) = down.poll_gone(cx, &mut buffers.receive)
         {
             if !self.listener().half_close_keep {
                 return Err(failure);
@@ -113,9 +98,6 @@ impl Exchange {
         buffers: &mut Buffers,
         cx: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        if let Some(replay) = self.tries.replay.take() {
-            return self.send_again(up, down, buffers, cx, replay);
-        }
         let part = if down.has_read_all() {
             Part::NOTHING
         } else if self.head().expects_continue() {
@@ -128,50 +110,6 @@ impl Exchange {
         };
         self.count_body(&part)?;
         let trailers = down.trailers();
-        self.keep_for_replay(&part, trailers.as_ref());
-        let offered = self.offer_head(up, &mut buffers.scratch, cx, &part, trailers);
-        self.uploaded(part.last, offered.is_ok());
-        Ok(())
-    }
-
-    /// The same with the body as far as an earlier try has read it.
-    #[cold]
-    fn send_again(
-        &mut self,
-        up: &mut Conn,
-        down: &Conn,
-        buffers: &mut Buffers,
-        cx: &mut Context<'_>,
-        replay: Box<Replay>,
-    ) -> Result<(), Failure> {
-        let part = Part { data: replay.bytes(), last: down.has_read_all() };
-        let offered = self.offer_head(up, &mut buffers.scratch, cx, &part, replay.trailers());
-        self.uploaded(part.last, offered.is_ok());
-        self.tries.replay = Some(replay);
-        Ok(())
-    }
-
-    fn keep_for_replay(&mut self, part: &Part<'_>, trailers: Option<&Vec<u8>>) {
-        if matches!(self.head().framing(), Framing::Empty) {
-            return;
-        }
-        let retries = self.pick().retries();
-        if retries.tries > 1 {
-            self.tries.replay = Replay::for_body(self.head(), retries.replay_bytes);
-        }
-        if let Some(replay) = &mut self.tries.replay {
-            replay.keep(part, trailers);
-        }
-    }
-
-    fn offer_head(
-        &self,
-        up: &mut Conn,
-        scratch: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-        part: &Part<'_>,
-        trailers: Option<Vec<u8>>,
-    ) -> std::io::Result<()> {
         let keeps_id = self.kept_id().is_some();
         let edits = RequestEdits {
             client: self.peer,
@@ -180,7 +118,9 @@ impl Exchange {
             request_id: (!keeps_id).then(|| self.id.as_bytes()),
             route: self.route().and_then(|route| route.request.as_deref()),
         };
-        up.offer_request(cx, scratch, self.head(), &edits, part, trailers)
+        let offered = up.offer_request(cx, &mut buffers.scratch, self.head(), &edits, &part, trailers);
+        self.uploaded(part.last, offered.is_ok());
+        Ok(())
     }
 
     fn uploaded(&mut self, last: bool, taken: bool) {
@@ -222,15 +162,6 @@ impl Exchange {
                     pages.give(head.into_page());
                     self.continued = true;
                     (offered, false)
-                }
-                Piece::Head(head, part) if head.status() >= 400 && self.turns_down(worker, down, head.status()) => {
-                    let failure = Failure::Status(head.status());
-                    let is_over = part.last;
-                    pages.give(head.into_page());
-                    if !is_over {
-                        up.conn.skip_body(cx, receive);
-                    }
-                    return Poll::Ready(Err(failure));
                 }
                 Piece::Head(head, part) => {
                     self.note_response(worker, up, &head, &part);

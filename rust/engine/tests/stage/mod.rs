@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod ledger;
-pub mod worker;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

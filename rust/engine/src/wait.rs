@@ -1,3 +1,0 @@
-//! Waiting for something that other requests decide.
-
-pub(crate) mod seating;
