@@ -13,7 +13,8 @@
 //!   choose() once more                  wake the oldest
 //! ```
 //!
-//! All four are sequentially consistent. Were the waiter to find the pool full *and* the other to find nobody waiting,
+//! All four are sequentially consistent, with a fence before the second try, because a policy looks at counts in flight
+//! without order. Were the waiter to find the pool full *and* the other to find nobody waiting,
 //! each would have read before the other wrote, and one of the writes came first.
 //!
 //! Three habits keep the line fair and moving:
@@ -25,8 +26,8 @@
 //!   same waiter; and one that gives up may have been woken a moment before. The next finds a place, or none and stays.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicUsize, fence};
 
 /// A line of waiters `W` with a bound.
 #[derive(Debug)]
@@ -98,6 +99,7 @@ impl Waiting {
     /// One more. To be followed by another try.
     pub fn join(&self) {
         self.0.fetch_add(1, SeqCst);
+        fence(SeqCst);
     }
 
     /// One less.

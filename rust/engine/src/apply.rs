@@ -92,7 +92,12 @@ impl Engine {
         let running = Arc::new(Running::new(plan, listeners, previous.as_deref(), self.shared.workers.len()));
         self.shared.set_running(Arc::clone(&running));
         self.swap(&running, &opened, &retire);
-        change.settle(self.shared.now());
+        let now = self.shared.now();
+        change.settle(now);
+        self.shared.drains.note(&running, previous.as_deref(), now);
+        // Limits, backends and whole pools may be different now: whoever waits looks again.
+        let seatings = previous.iter().chain([&running]).flat_map(|running| running.seatings());
+        seatings.for_each(|seating| seating.wake_all());
         doors.forget_files(&change);
         self.steer_side(metrics, change.metrics.retire, log);
         self.shared.facts.push(Fact::PlanApplied { generation: running.generation });

@@ -174,6 +174,7 @@ impl Client {
             reason: Some(failure.reason()),
             bytes_in: 0,
             bytes_out: 0,
+            queued: None,
             connect: None,
             first_byte: None,
             total: std::time::Duration::ZERO,

@@ -77,12 +77,13 @@ impl Engine {
 
     /// Writes the outcome of an active check; false if there is no such backend.
     pub fn set_health(&self, pool: &str, backend: &str, up: bool) -> bool {
-        let running = self.shared.running();
-        let found = running.as_deref().and_then(|running| running.plan.backend_named(pool, backend));
-        if let Some(backend) = found {
-            backend.live.set_health(if up { Health::Up } else { Health::Down }, self.shared.now());
+        let Some(running) = self.shared.running() else { return false };
+        let Some(found) = running.plan.backend_named(pool, backend) else { return false };
+        let changed = found.live.set_health(if up { Health::Up } else { Health::Down }, self.shared.now());
+        if changed {
+            running.plan.pool_named(pool).into_iter().for_each(|pool| running.seating(pool).wake_all());
         }
-        found.is_some()
+        true
     }
 
     /// Notes that whoever steers the engine is alive.

@@ -11,21 +11,21 @@
 //! request may go to a backend again; the pool's budget has the last word. While nothing of an answer has been
 //! sent the client gets a proper one; after that the only honest end is a cut.
 //!
-//! In the folder: `reach.rs` gets a connection, `flow.rs` moves the bytes, `patience.rs` keeps the deadlines, `switched.rs`
-//! goes on as a tunnel, `stick.rs` keeps clients with their backends, `answer.rs` says what no backend says, `story.rs`
-//! counts and logs.
+//! In the folder: `turn.rs` waits for a place, `reach.rs` gets a connection, `flow.rs` moves the bytes, `patience.rs`
+//! keeps the deadlines, `retry.rs` judges failures, `switched.rs` goes on as a tunnel, `stick.rs` keeps clients with
+//! their backends, `answer.rs` says what no backend says, `story.rs` counts and logs.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use plan::{Progress, Reply, Request, Step, Tick};
-use wire::{Blame, Head};
+use plan::{Progress, Request, Step, Tick, Until};
+use wire::Head;
 
 use crate::client::Client;
 use crate::clock::Seat;
 use crate::end::Conn;
-use crate::failure::{Failure, Spent};
+use crate::failure::Failure;
 use crate::pace::Pace;
 use crate::pick::Pick;
 use crate::reply::Answer;
@@ -37,12 +37,17 @@ mod answer;
 mod flow;
 mod patience;
 mod reach;
+mod replay;
+mod retry;
 mod stick;
 mod story;
 mod switched;
+mod turn;
 
 use patience::Phase;
+use retry::Tries;
 use story::Story;
+use turn::Wait;
 
 /// What the client's connection does next.
 pub(crate) enum After {
@@ -82,9 +87,7 @@ pub(crate) struct Exchange {
     continued: bool,
     phase: Phase,
     pace: Pace,
-    closed_before: bool,
-    tries: u32,
-    attempts: Vec<(u32, u32, &'static str)>,
+    tries: Tries,
     story: Story,
 }
 
@@ -134,9 +137,7 @@ impl Exchange {
             continued: false,
             phase: Phase::None,
             pace: Pace::default(),
-            closed_before: false,
-            tries: 0,
-            attempts: Vec::new(),
+            tries: Tries::default(),
             story: Story::new(started),
             head: Some(head),
             held,
@@ -163,8 +164,14 @@ impl Exchange {
     /// Tries backends until one has answered, the request may not be sent again, or none is left.
     async fn forward(&mut self, worker: &Worker, down: &mut Conn) -> Result<Sent, Failure> {
         loop {
-            if let Some(answer) = self.choose(worker) {
-                return Ok(Sent::Reply(answer));
+            match self.choose(worker, false) {
+                Choice::Go => {}
+                Choice::Answer(answer) => return Ok(Sent::Reply(answer)),
+                Choice::Wait(wait) => {
+                    if let Some(answer) = Box::pin(self.take_turn(worker, down, wait)).await? {
+                        return Ok(Sent::Reply(answer));
+                    }
+                }
             }
             let reached = match self.reuse(worker) {
                 true => Ok(()),
@@ -176,31 +183,34 @@ impl Exchange {
             };
             match result {
                 Ok(sent) => return Ok(sent),
-                Err(failure) => self.judge(worker, down, failure)?,
+                Err(failure) => Box::pin(self.recover(worker, down, failure)).await?,
             }
         }
     }
 
-    /// Picks the next backend; an answer instead if there is none to pick.
-    fn choose(&mut self, worker: &Worker) -> Option<Box<Answer>> {
+    /// Picks the next backend. `is_next`: nobody waits who was here before.
+    fn choose(&mut self, worker: &Worker, is_next: bool) -> Choice {
         match self.decide(worker) {
-            Step::Reply(reply) => Some(Box::new((*reply).into())),
-            Step::Wait { .. } => Some(Box::new(Reply::FULL.into())),
+            Step::Reply(reply) => Choice::Answer(Box::new((*reply).into())),
+            Step::Wait { pool, until } => Choice::Wait(Wait { pool, until }),
             Step::Send { pool, slot } => {
                 let pick = Pick::new(self.held.clone(), pool, slot);
-                if self.tries == 0 {
+                if !is_next && pick.is_awaited() {
+                    return self.step_back(pick, Wait { pool, until: Until::Free });
+                }
+                if self.tries.count() == 0 {
                     pick.budget().request(self.story.started);
                 }
-                self.tries += 1;
+                self.tries.begin();
                 self.story.served_by = Some((pool, slot));
                 self.pick = Some(pick);
-                None
+                Choice::Go
             }
         }
     }
 
     fn decide(&mut self, worker: &Worker) -> Step<'_> {
-        let now = if self.tries == 0 { self.story.started } else { worker.now() };
+        let now = self.story.present(worker, self.tries.count() == 0);
         let dice = worker.dice();
         let wall = worker.clock.wall(now);
         let Exchange { held, progress, head, client, .. } = self;
@@ -212,40 +222,6 @@ impl Exchange {
 
     fn is_last(&self, worker: &Worker) -> bool {
         self.last_request || worker.is_closing(self.door)
-    }
-
-    /// An attempt failed; the slot is free. `Ok`: try again.
-    fn judge(&mut self, worker: &Worker, down: &Conn, failure: Failure) -> Result<(), Failure> {
-        let reused = self.up.take().and_then(|up| up.reused);
-        let Some(pick) = self.pick.take() else { return Err(failure) };
-        match reused {
-            // It had been closed while it was idle: nobody's fault, and something to learn.
-            Some(age) if failure == Failure::ClosedEarly => {
-                worker.meter().stale.add(1);
-                worker.upstream.borrow_mut().learn(pick.live(), age, worker.now());
-                self.progress.forgive();
-            }
-            _ if matches!(failure.blame(), Blame::Backend) && self.story.status == 0 => {
-                pick.failed(worker, worker.now(), failure.reason());
-            }
-            _ => {}
-        }
-        let spent = self.spent();
-        if !down.is_unanswered() || !failure.may_retry(spent) || self.tries >= pick.tries() {
-            return Err(failure);
-        }
-        if failure.costs_backends() && !pick.budget().withdraw(worker.now()) {
-            worker.meter().retries_denied.add(1);
-            return Err(failure);
-        }
-        self.attempts.extend(self.story.served_by.map(|(pool, slot)| (pool, slot, failure.reason())));
-        if failure == Failure::ClosedEarly {
-            self.closed_before = true;
-            worker.meter().retries_closed.add(1);
-        } else {
-            worker.meter().retries_connect.add(1);
-        }
-        Ok(())
     }
 
     /// The exchange failed for good.
@@ -271,12 +247,15 @@ impl Exchange {
         }
     }
 
-    fn spent(&self) -> Spent {
-        Spent {
-            idempotent: self.head().is_idempotent(),
-            body_taken: self.story.bytes_in > 0,
-            closed_before: self.closed_before,
+    /// Why the exchange has to end although nothing about it is wrong.
+    #[cold]
+    fn called_off(&self, worker: &Worker) -> Option<Failure> {
+        if worker.is_stopping() {
+            return Some(Failure::Stopped);
         }
+        let pick = self.pick.as_ref().filter(|pick| pick.is_cut(worker.now()))?;
+        pick.note_cut(worker);
+        Some(Failure::Cut)
     }
 
     fn head(&self) -> &Head {
@@ -300,6 +279,13 @@ impl Exchange {
     fn route(&self) -> Option<&plan::Route> {
         self.listener().routes.get(self.progress.route? as usize)
     }
+}
+
+/// What `decide` says, with a pick that is held.
+enum Choice {
+    Go,
+    Answer(Box<Answer>),
+    Wait(Wait),
 }
 
 /// How a request was answered.

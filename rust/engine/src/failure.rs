@@ -5,7 +5,10 @@
 
 use std::io;
 
+use plan::On;
 use wire::{Blame, Fault};
+
+use crate::observe::meter::Retry;
 
 /// Why an exchange, or an attempt at one, did not end as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub(crate) enum Failure {
     ConnectFailed,
     /// The backend accepted and closed before anything was sent.
     ClosedUnused,
+    /// An answer with a status that is tried again.
+    Status(u16),
+    /// The backend drains, and its time is over.
+    Cut,
     /// No descriptor was left for a connection to the backend.
     Exhausted,
     /// The backend closed or reset before the first byte of its answer.
@@ -49,10 +56,10 @@ pub(crate) enum Failure {
 /// What a request has done so far, as far as a retry is concerned.
 #[derive(Clone, Copy)]
 pub(crate) struct Spent {
-    /// Its method may be repeated (RFC 9110, 9.2.2).
-    pub idempotent: bool,
-    /// Bytes of its body were taken from the client and are gone.
-    pub body_taken: bool,
+    /// Its method may be repeated (RFC 9110, 9.2.2), and no byte of its body is lost.
+    pub repeatable: bool,
+    /// The connection of the attempt had been idle.
+    pub was_idle: bool,
     /// It was sent again once already after a backend closed on it.
     pub closed_before: bool,
 }
@@ -68,6 +75,7 @@ impl Failure {
             | Failure::ClosedEarly
             | Failure::CutInHead
             | Failure::Truncated
+            | Failure::Status(_)
             | Failure::ResponseTimeout
             | Failure::ResponseIdle => Blame::Backend,
             Failure::ClientGone
@@ -75,7 +83,7 @@ impl Failure {
             | Failure::BodyTimeout
             | Failure::ClientSlow
             | Failure::BodyTooLarge => Blame::Client,
-            Failure::Exhausted | Failure::Stopped => Blame::Proxy,
+            Failure::Exhausted | Failure::Stopped | Failure::Cut => Blame::Proxy,
         }
     }
 
@@ -84,12 +92,34 @@ impl Failure {
         if self == Failure::ClosedEarly { Failure::CutInHead } else { self }
     }
 
-    /// Whether the request may go to a backend again: never processed, or processed harmlessly and only once more.
-    pub(crate) fn may_retry(self, spent: Spent) -> bool {
+    /// Whether the request may go to a backend again: never processed, or processed harmlessly and, unless the pool
+    /// wants more, only once more.
+    pub(crate) fn may_retry(self, spent: Spent, on: &On) -> bool {
         match self {
-            Failure::ConnectRefused | Failure::ConnectTimeout | Failure::ConnectFailed | Failure::ClosedUnused => true,
-            Failure::ClosedEarly => spent.idempotent && !spent.body_taken && !spent.closed_before,
+            Failure::ConnectRefused | Failure::ConnectTimeout | Failure::ConnectFailed | Failure::ClosedUnused => {
+                on.connect
+            }
+            _ if !spent.repeatable => false,
+            Failure::ClosedEarly => {
+                let once = if spent.was_idle { on.stale } else { on.closed };
+                on.reset || (once && !spent.closed_before)
+            }
+            Failure::CutInHead => on.reset,
+            Failure::ResponseTimeout => on.timeout,
+            Failure::Status(status) => on.statuses.contains(&status),
             _ => false,
+        }
+    }
+
+    /// The kind of a retry after this failure.
+    pub(crate) fn retry_kind(self, was_idle: bool) -> Retry {
+        match self {
+            Failure::ClosedEarly if was_idle => Retry::Stale,
+            Failure::ClosedEarly => Retry::Closed,
+            Failure::CutInHead => Retry::Reset,
+            Failure::ResponseTimeout => Retry::Timeout,
+            Failure::Status(_) => Retry::Status,
+            _ => Retry::Connect,
         }
     }
 
@@ -111,10 +141,11 @@ impl Failure {
             | Failure::CutInHead
             | Failure::Truncated
             | Failure::ResponseIdle => 502,
+            Failure::Status(status) => status,
             Failure::ClientGone | Failure::ClientSlow => 499,
             Failure::HeadTimeout | Failure::BodyTimeout => 408,
             Failure::BodyTooLarge => 413,
-            Failure::Exhausted | Failure::Stopped => 503,
+            Failure::Exhausted | Failure::Stopped | Failure::Cut => 503,
         }
     }
 
@@ -128,6 +159,7 @@ impl Failure {
             Failure::ClosedUnused => Some("connection_terminated"),
             Failure::ClosedEarly | Failure::CutInHead | Failure::Truncated => Some("http_response_incomplete"),
             Failure::ResponseTimeout | Failure::ResponseIdle => Some("http_response_timeout"),
+            Failure::Cut => Some("destination_unavailable"),
             Failure::Exhausted | Failure::Stopped => Some("proxy_internal_error"),
             _ => None,
         }
@@ -144,6 +176,9 @@ impl Failure {
             Failure::Exhausted => "no descriptors left",
             Failure::ClosedEarly | Failure::CutInHead => "incomplete-head",
             Failure::Truncated => "incomplete-body",
+            Failure::Status(502..=504) => "answered 502, 503 or 504",
+            Failure::Status(_) => "status",
+            Failure::Cut => "drain is over",
             Failure::ResponseTimeout => "response timeout",
             Failure::ResponseIdle => "response stalled",
             Failure::ClientGone => "client gone",
@@ -166,6 +201,8 @@ impl Failure {
             Failure::Exhausted => "The proxy has no descriptor left.",
             Failure::ClosedEarly => "The backend closed the connection before it answered.",
             Failure::CutInHead | Failure::Truncated | Failure::ResponseIdle => "The backend's answer ended early.",
+            Failure::Status(_) => "The backend could not answer the request.",
+            Failure::Cut => "The backend is being taken out of service.",
             Failure::ResponseTimeout => "The backend did not answer in time.",
             Failure::ClientGone | Failure::ClientSlow => "The client went away.",
             Failure::HeadTimeout => "The request head did not arrive in time.",

@@ -11,6 +11,7 @@
 mod apply;
 mod client;
 mod clock;
+mod drain;
 mod end;
 mod engine;
 mod exchange;
@@ -28,10 +29,11 @@ mod socket;
 mod status;
 mod tunnel;
 mod upstream;
+mod wait;
 mod worker;
 
 pub use apply::{ApplyError, check};
 pub use engine::{Engine, Options};
 pub use observe::facts::Fact;
 pub use plan::{PlanError, Segment};
-pub use status::{BackendStatus, ListenerStatus, PoolStatus, Status};
+pub use status::{BackendStatus, ListenerStatus, PoolStatus, QueueStatus, Status};

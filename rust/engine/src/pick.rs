@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use balance::Budget;
-use plan::{Address, PoolPlan, Tick};
+use plan::{Address, PoolPlan, Retries, Tick};
 
 use crate::observe::facts::Fact;
 use crate::running::Held;
@@ -31,8 +31,8 @@ impl Pick {
         self.pool().pool.budget()
     }
 
-    pub(crate) fn tries(&self) -> u32 {
-        self.pool().retries.tries
+    pub(crate) fn retries(&self) -> &Retries {
+        &self.pool().retries
     }
 
     /// Where the backend listens, and the milliseconds it has to accept.
@@ -83,6 +83,22 @@ impl Pick {
         }
     }
 
+    /// Whether somebody waits for a place in this pool.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.pool().pool.waiting().any()
+    }
+
+    /// Counts an exchange or a tunnel that was cut.
+    pub(crate) fn note_cut(&self, worker: &Worker) {
+        worker.meter().cut.add(1);
+        self.held.record(self.pool, self.slot).note_cut();
+    }
+
+    #[cold]
+    fn wake_next(&self) {
+        self.held.seating(self.pool).wake_next(self.live());
+    }
+
     fn pool(&self) -> &PoolPlan {
         self.held.pool(self.pool)
     }
@@ -94,6 +110,8 @@ impl Pick {
 
 impl Drop for Pick {
     fn drop(&mut self) {
-        self.pool().pool.release(self.slot);
+        if self.pool().pool.release(self.slot) {
+            self.wake_next();
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use plan::{Listener, Plan, PoolPlan};
 
 use crate::observe::meter::Meter;
+use crate::wait::seating::Seating;
 
 /// The worker's own handle on a plan: cloning it for a request touches nothing that other workers see.
 pub(crate) type Held = Rc<Arc<Running>>;
@@ -23,6 +24,7 @@ pub(crate) struct Running {
     doors: Vec<Option<u32>>,
     listeners: Vec<ListenerMeters>,
     backends: Vec<Vec<Arc<BackendRecord>>>,
+    seatings: Vec<Arc<Seating>>,
 }
 
 /// The meters of a listener.
@@ -37,6 +39,7 @@ pub(crate) struct BackendRecord {
     pub meter: Meter,
     ejected: AtomicBool,
     ejections: AtomicU64,
+    cut: AtomicU64,
     last_error: Mutex<Option<&'static str>>,
 }
 
@@ -61,7 +64,13 @@ impl Running {
             .pools
             .iter()
             .map(|pool| pool.pool.backends().iter().map(|backend| record(pool, &backend.name)).collect());
+        let seating = |pool: &PoolPlan| {
+            let known = previous.and_then(|running| running.seating_named(&pool.name));
+            known.map(Arc::clone).unwrap_or_else(|| Arc::new(Seating::new()))
+        };
+        let seatings = plan.pools.iter().map(seating).collect();
         Running {
+            seatings,
             listeners: listeners.collect(),
             backends: backends.collect(),
             generation: previous.map_or(0, |running| running.generation) + 1,
@@ -86,6 +95,28 @@ impl Running {
 
     pub(crate) fn record(&self, pool: u32, slot: u32) -> &BackendRecord {
         &self.backends[pool as usize][slot as usize]
+    }
+
+    /// Shows every backend with the name of its pool.
+    pub(crate) fn each_backend(&self, mut visit: impl FnMut(&str, &balance::Backend, &Arc<BackendRecord>)) {
+        for (pool, records) in self.plan.pools.iter().zip(&self.backends) {
+            for (backend, record) in pool.pool.backends().iter().zip(records) {
+                visit(&pool.name, backend, record);
+            }
+        }
+    }
+
+    /// The line before a pool.
+    pub(crate) fn seating(&self, pool: u32) -> &Arc<Seating> {
+        &self.seatings[pool as usize]
+    }
+
+    pub(crate) fn seatings(&self) -> &[Arc<Seating>] {
+        &self.seatings
+    }
+
+    fn seating_named(&self, pool: &str) -> Option<&Arc<Seating>> {
+        self.plan.pool_named(pool).map(|pool| self.seating(pool))
     }
 
     /// Whether any pool still has the backend with this live identity.
@@ -122,6 +153,7 @@ impl BackendRecord {
             meter: Meter::new(workers),
             ejected: AtomicBool::new(false),
             ejections: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
             last_error: Mutex::new(None),
         }
     }
@@ -142,6 +174,16 @@ impl BackendRecord {
     /// How often it has been ejected.
     pub(crate) fn ejections(&self) -> u64 {
         self.ejections.load(Ordering::Relaxed)
+    }
+
+    /// An exchange or a tunnel was cut because a drain ended.
+    pub(crate) fn note_cut(&self) {
+        self.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were.
+    pub(crate) fn cut(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// True once for each ejection that ended with an answer.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use plan::Tick;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::drain::Drains;
 use crate::fork::ListeningSocket;
 use crate::listen::Kind;
 use crate::observe::facts::Facts;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub refused: AtomicU64,
     /// Counts calls for descriptors; at a new one every worker closes its idle connections to backends.
     pub calls_for_descriptors: AtomicU64,
+    /// Backends that are being emptied.
+    pub drains: Drains,
     running: Mutex<Option<Arc<Running>>>,
 }
 
@@ -68,6 +71,7 @@ impl Shared {
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             calls_for_descriptors: AtomicU64::new(0),
+            drains: Drains::default(),
             running: Mutex::new(None),
         })
     }

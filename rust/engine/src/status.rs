@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use balance::{Backend, Health, Policy};
+use balance::{Health, Policy};
 use plan::{PoolPlan, Tick};
 use serde::Serialize;
 
 use crate::running::{BackendRecord, Running};
 use crate::shared::Shared;
+use crate::wait::seating::Seating;
 
 /// The engine at one moment.
 #[derive(Debug, Serialize)]
@@ -45,8 +46,27 @@ pub struct ListenerStatus {
 pub struct PoolStatus {
     /// How it chooses.
     pub policy: &'static str,
+    /// Who waits for a place.
+    pub queue: QueueStatus,
     /// In the order of the file.
     pub backends: Vec<BackendStatus>,
+}
+
+/// The line before a full pool.
+#[derive(Debug, Serialize)]
+pub struct QueueStatus {
+    /// Requests that wait now.
+    pub waiting: usize,
+    /// The most that may.
+    pub size: u32,
+    /// Seconds for which the oldest has waited.
+    pub oldest: Option<f64>,
+    /// Requests that have ever waited.
+    pub waited: u64,
+    /// Requests refused because the line was full.
+    pub refused: u64,
+    /// Requests that waited in vain.
+    pub late: u64,
 }
 
 /// A backend.
@@ -70,6 +90,16 @@ pub struct BackendStatus {
     pub backup: bool,
     /// Requests there now.
     pub in_flight: u32,
+    /// The most there may be.
+    pub limit: Option<u32>,
+    /// Percent of its share that it gets, while it warms up.
+    pub warming: Option<u32>,
+    /// It gets no new clients.
+    pub draining: bool,
+    /// Seconds until what is left there is cut.
+    pub drained_in: Option<f64>,
+    /// Exchanges and tunnels that were cut because a drain was over.
+    pub cut: u64,
     /// Exchanges that ended there.
     pub requests: u64,
     /// Of these, how many without a proper answer: class 5xx or none.
@@ -118,10 +148,11 @@ fn pools(running: &Running, now: Tick) -> BTreeMap<String, PoolStatus> {
             let backends = pool.pool.backends().iter().enumerate();
             let status = PoolStatus {
                 policy: policy_name(pool),
+                queue: QueueStatus::of(running.seating(index as u32), pool, now),
                 backends: backends
-                    .map(|(slot, backend)| {
+                    .map(|(slot, _)| {
                         let record = running.record(index as u32, slot as u32);
-                        BackendStatus::of(backend, &pool.addresses[slot], record, now)
+                        BackendStatus::of(pool, slot, record, now)
                     })
                     .collect(),
             };
@@ -143,8 +174,23 @@ fn policy_name(pool: &PoolPlan) -> &'static str {
     }
 }
 
+impl QueueStatus {
+    fn of(seating: &Seating, pool: &PoolPlan, now: Tick) -> Self {
+        let (waiting, oldest) = seating.depth();
+        QueueStatus {
+            waiting,
+            size: pool.queue.size,
+            oldest: oldest.map(|since| now.since(since).as_secs_f64()),
+            waited: seating.waited.load(Ordering::Relaxed),
+            refused: seating.refused.load(Ordering::Relaxed),
+            late: seating.late.load(Ordering::Relaxed),
+        }
+    }
+}
+
 impl BackendStatus {
-    fn of(backend: &Backend, address: &plan::Address, record: &BackendRecord, now: Tick) -> Self {
+    fn of(pool: &PoolPlan, slot: usize, record: &BackendRecord, now: Tick) -> Self {
+        let backend = &pool.pool.backends()[slot];
         let live = &backend.live;
         let total = record.meter.total();
         let state = match live.health() {
@@ -157,7 +203,7 @@ impl BackendStatus {
         let latency = live.latency_micros();
         BackendStatus {
             name: backend.name.to_string(),
-            address: address.to_string(),
+            address: pool.addresses[slot].to_string(),
             state,
             why: (state != "up" || live.failures() > 0).then(|| record.last_error()).flatten(),
             ejected_for: live.ejected_until().filter(|until| *until > now).map(|until| until.since(now).as_secs_f64()),
@@ -165,6 +211,11 @@ impl BackendStatus {
             weight: backend.weight,
             backup: backend.backup,
             in_flight: live.in_flight(),
+            limit: backend.max_in_flight,
+            warming: Some(pool.pool.warmth(slot as u32, now)).filter(|percent| *percent < 100),
+            draining: live.draining(),
+            drained_in: live.drain_until().map(|until| until.since(now).as_secs_f64()),
+            cut: record.cut(),
             requests: total.requests(),
             failures: total.by_class[0] + total.by_class[5],
             latency: (latency > 0).then(|| latency as f64 / 1e6),

@@ -59,6 +59,7 @@ pub(crate) struct Worker {
     retired: RefCell<Vec<(u32, Held)>>,
     draining: Cell<bool>,
     stopping: Cell<bool>,
+    cutting: Cell<bool>,
     dice: RefCell<fastrand::Rng>,
     exchanges: RefCell<Vec<ExchangeBox>>,
     ticks: Cell<u32>,
@@ -143,6 +144,7 @@ impl Worker {
             retired: RefCell::default(),
             draining: Cell::new(false),
             stopping: Cell::new(false),
+            cutting: Cell::new(false),
             dice: RefCell::new(fastrand::Rng::new()),
             exchanges: RefCell::default(),
             ticks: Cell::new(0),
@@ -176,6 +178,16 @@ impl Worker {
     /// Whether every connection ends now, whatever it is doing.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// Whether the drain of some backend is over, and exchanges there have to end.
+    pub(crate) fn is_cutting(&self) -> bool {
+        self.cutting.get()
+    }
+
+    /// Whether either is so.
+    pub(crate) fn is_alarmed(&self) -> bool {
+        self.stopping.get() | self.cutting.get()
     }
 
     /// Lets every connection end in its own way: an unanswered request gets its 503, a cut answer looks cut, and the
@@ -326,6 +338,18 @@ impl Worker {
         }
     }
 
+    /// Lets exchanges and tunnels at backends end whose drain is over; each finds out by itself.
+    fn cut_drained(&self) {
+        let drains = &self.shared.drains;
+        self.cutting.set(drains.is_over(self.now()));
+        if self.cutting.get() {
+            self.clock.nudge_all();
+        }
+        if self.index == 0 {
+            drains.settle(self.now(), &self.shared.facts);
+        }
+    }
+
     fn tick(&self, doors: &Doors) {
         self.clock.walk();
         doors.tick(self);
@@ -333,6 +357,7 @@ impl Worker {
         if calls != self.calls_heard.replace(calls) {
             self.upstream.borrow_mut().clear();
         }
+        self.cut_drained();
         self.log.flush(&self.shared.log);
         self.ticks.set(self.ticks.get().wrapping_add(1));
         if self.ticks.get().is_multiple_of(SWEEP_TICKS) {

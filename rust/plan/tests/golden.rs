@@ -79,10 +79,42 @@ fn show_pool(out: &mut String, pool: &PoolPlan) {
         pool.connect_ms, pool.keepalive_ms, pool.idle_connections, pool.retries.tries
     )
     .unwrap();
+    show_resilience(out, pool);
     for (backend, address) in pool.pool.backends().iter().zip(&pool.addresses) {
         let backup = if backend.backup { " backup" } else { "" };
-        writeln!(out, "  {} at {address} weight {}{backup} {:?}", backend.name, backend.weight, backend.live.health())
-            .unwrap();
+        let limit = backend.max_in_flight.map(|limit| format!(" limit {limit}")).unwrap_or_default();
+        let drains = if backend.live.draining() { " drains" } else { "" };
+        writeln!(
+            out,
+            "  {} at {address} weight {}{backup}{limit}{drains} {:?}",
+            backend.name,
+            backend.weight,
+            backend.live.health()
+        )
+        .unwrap();
+    }
+}
+
+fn show_resilience(out: &mut String, pool: &PoolPlan) {
+    let PoolPlan { slow_start_ms, drain_ms, queue, retries, .. } = pool;
+    writeln!(out, "  slow start {slow_start_ms} drain {drain_ms} queue {} for {}", queue.size, queue.timeout_ms)
+        .unwrap();
+    let plan::Retries { budget_percent, replay_bytes, per_try_ms, on, .. } = retries;
+    writeln!(out, "  budget {budget_percent} replay {replay_bytes} per try {per_try_ms:?}").unwrap();
+    writeln!(out, "  {on:?}").unwrap();
+    for (status, page) in &pool.errors {
+        writeln!(out, "  page {status} {} of {} bytes", page.content_type, page.body.len()).unwrap();
+    }
+    if let Some(sticky) = &pool.sticky {
+        let by = match &sticky.by {
+            plan::StickyBy::Cookie { name, path, .. } => format!("cookie {name} at {path}"),
+            plan::StickyBy::Key(by) => key(by),
+            plan::StickyBy::Learned { response, request } => {
+                format!("{}, learned from {}", key(request), key(response))
+            }
+        };
+        let lost = if sticky.fail_if_lost { "fail" } else { "move" };
+        writeln!(out, "  sticky by {by}, {:?}, {lost}", sticky.ttl).unwrap();
     }
 }
 

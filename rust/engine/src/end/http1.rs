@@ -237,6 +237,15 @@ impl Conn {
         Poll::Ready(Ok(Piece::Head(head, part)))
     }
 
+    /// Reads and throws away what of the response has arrived; nothing more is waited for.
+    pub(crate) fn skip_body(&mut self, cx: &mut Context<'_>, receive: &mut [u8]) {
+        while let Poll::Ready(Ok(part)) = self.poll_part(cx, receive, Failure::Truncated) {
+            if part.last {
+                return;
+            }
+        }
+    }
+
     /// Whether both messages are complete, nothing was read ahead and both sides want to go on: only then may
     /// the connection carry another exchange.
     pub(crate) fn is_clean(&self) -> bool {

@@ -6,8 +6,9 @@
 
 use std::task::{Context, Poll, ready};
 
-use wire::{Head, RequestEdits, ResponseEdits, Version};
+use wire::{Framing, Head, RequestEdits, ResponseEdits, Version};
 
+use super::replay::Replay;
 use super::story::since;
 use super::{Exchange, Sent, Upload, Upstream};
 use crate::end::{Buffers, Conn, Part, Piece};
@@ -21,8 +22,10 @@ impl Exchange {
         down: &mut Conn,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Sent, Failure>> {
-        if worker.is_stopping() {
-            return Poll::Ready(Err(Failure::Stopped));
+        if worker.is_alarmed()
+            && let Some(failure) = self.called_off(worker)
+        {
+            return Poll::Ready(Err(failure));
         }
         let Some(mut up) = self.up.take() else {
             return Poll::Ready(Err(Failure::ClosedEarly));
@@ -69,6 +72,9 @@ impl Exchange {
                     let part = part?;
                     self.count_body(&part)?;
                     let trailers = down.trailers();
+                    if let Some(replay) = &mut self.tries.replay {
+                        replay.keep(&part, trailers.as_ref());
+                    }
                     let offered = up.offer_body(cx, &mut buffers.scratch, &part, trailers);
                     self.uploaded(part.last, offered.is_ok());
                 }
@@ -77,9 +83,18 @@ impl Exchange {
         if let Poll::Ready(Err(_)) = up.poll_room(cx) {
             self.upload = Upload::Refused;
         }
+        if down.has_read_all() { self.watch_client(down, &mut buffers.receive, cx) } else { Ok(()) }
+    }
+
+    /// Notices a client that leaves while an answer is owed.
+    pub(super) fn watch_client(
+        &mut self,
+        down: &mut Conn,
+        receive: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
         if self.watching
-            && down.has_read_all()
-            && let Poll::Ready(failure) = down.poll_gone(cx, &mut buffers.receive)
+            && let Poll::Ready(failure) = down.poll_gone(cx, receive)
         {
             if !self.listener().half_close_keep {
                 return Err(failure);
@@ -98,6 +113,9 @@ impl Exchange {
         buffers: &mut Buffers,
         cx: &mut Context<'_>,
     ) -> Result<(), Failure> {
+        if let Some(replay) = self.tries.replay.take() {
+            return self.send_again(up, down, buffers, cx, replay);
+        }
         let part = if down.has_read_all() {
             Part::NOTHING
         } else if self.head().expects_continue() {
@@ -110,6 +128,50 @@ impl Exchange {
         };
         self.count_body(&part)?;
         let trailers = down.trailers();
+        self.keep_for_replay(&part, trailers.as_ref());
+        let offered = self.offer_head(up, &mut buffers.scratch, cx, &part, trailers);
+        self.uploaded(part.last, offered.is_ok());
+        Ok(())
+    }
+
+    /// The same with the body as far as an earlier try has read it.
+    #[cold]
+    fn send_again(
+        &mut self,
+        up: &mut Conn,
+        down: &Conn,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+        replay: Box<Replay>,
+    ) -> Result<(), Failure> {
+        let part = Part { data: replay.bytes(), last: down.has_read_all() };
+        let offered = self.offer_head(up, &mut buffers.scratch, cx, &part, replay.trailers());
+        self.uploaded(part.last, offered.is_ok());
+        self.tries.replay = Some(replay);
+        Ok(())
+    }
+
+    fn keep_for_replay(&mut self, part: &Part<'_>, trailers: Option<&Vec<u8>>) {
+        if matches!(self.head().framing(), Framing::Empty) {
+            return;
+        }
+        let retries = self.pick().retries();
+        if retries.tries > 1 {
+            self.tries.replay = Replay::for_body(self.head(), retries.replay_bytes);
+        }
+        if let Some(replay) = &mut self.tries.replay {
+            replay.keep(part, trailers);
+        }
+    }
+
+    fn offer_head(
+        &self,
+        up: &mut Conn,
+        scratch: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+        part: &Part<'_>,
+        trailers: Option<Vec<u8>>,
+    ) -> std::io::Result<()> {
         let keeps_id = self.kept_id().is_some();
         let edits = RequestEdits {
             client: self.peer,
@@ -118,9 +180,7 @@ impl Exchange {
             request_id: (!keeps_id).then(|| self.id.as_bytes()),
             route: self.route().and_then(|route| route.request.as_deref()),
         };
-        let offered = up.offer_request(cx, &mut buffers.scratch, self.head(), &edits, &part, trailers);
-        self.uploaded(part.last, offered.is_ok());
-        Ok(())
+        up.offer_request(cx, scratch, self.head(), &edits, part, trailers)
     }
 
     fn uploaded(&mut self, last: bool, taken: bool) {
@@ -162,6 +222,15 @@ impl Exchange {
                     pages.give(head.into_page());
                     self.continued = true;
                     (offered, false)
+                }
+                Piece::Head(head, part) if head.status() >= 400 && self.turns_down(worker, down, head.status()) => {
+                    let failure = Failure::Status(head.status());
+                    let is_over = part.last;
+                    pages.give(head.into_page());
+                    if !is_over {
+                        up.conn.skip_body(cx, receive);
+                    }
+                    return Poll::Ready(Err(failure));
                 }
                 Piece::Head(head, part) => {
                     self.note_response(worker, up, &head, &part);

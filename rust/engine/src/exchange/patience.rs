@@ -53,7 +53,11 @@ impl Exchange {
             _ => false,
         };
         self.phase = phase;
-        clock.expire_in(self.seat, self.patience(phase));
+        let patience = match phase {
+            Phase::ResponseHead => self.patience_of_try(|| clock.now()),
+            _ => self.patience(phase),
+        };
+        clock.expire_in(self.seat, patience);
         too_slow
     }
 
@@ -64,12 +68,11 @@ impl Exchange {
 
     fn patience(&self, phase: Phase) -> u32 {
         let listener = self.listener();
-        let route = self.route();
         match phase {
             Phase::Body => listener.body_idle_ms,
             Phase::Client | Phase::None => listener.send_idle_ms,
-            Phase::ResponseHead => route.map_or(60_000, |route| route.response_head_ms),
-            Phase::ResponseBody => route.map_or(300_000, |route| route.response_idle_ms),
+            Phase::ResponseHead => self.route().map_or(60_000, |route| route.response_head_ms),
+            Phase::ResponseBody => self.route().map_or(300_000, |route| route.response_idle_ms),
         }
     }
 

@@ -5,11 +5,16 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use plan::Tick;
+use wire::Framing;
+
 use super::story::since;
 use super::{Exchange, Phase, Upload, Upstream};
 use crate::clock::TICK_MS;
 use crate::end::Conn;
 use crate::failure::Failure;
+use crate::pick::Pick;
+use crate::running::Held;
 use crate::upstream::connect::connect;
 use crate::upstream::pool::Found;
 use crate::worker::Worker;
@@ -23,13 +28,13 @@ const RECONNECTS: u32 = 2;
 impl Exchange {
     /// Takes an idle connection to the picked backend; false if there is none that is safe enough.
     pub(super) fn reuse(&mut self, worker: &Worker) -> bool {
-        if self.closed_before {
+        if self.tries.was_closed() {
             return false; // a connection just closed on this request: no second gamble
         }
-        let replayable = self.head().is_idempotent() && matches!(self.head().framing(), wire::Framing::Empty);
+        let replayable = self.is_replayable();
         let backend = self.pick().live();
         let mut stale = 0;
-        let now = if self.tries == 1 { self.story.started } else { worker.now() };
+        let now = self.story.present(worker, self.tries.count() == 1);
         let found = worker.upstream.borrow_mut().take(backend, replayable, now, &mut stale);
         worker.meter().stale.add(stale);
         let Found::Idle(conn, age) = found else { return false };
@@ -95,6 +100,7 @@ impl Exchange {
     }
 
     fn use_upstream(&mut self, up: Upstream) {
+        self.tries.sends(up.sent);
         self.up = Some(up);
         self.upload = Upload::Unsent;
         self.phase = Phase::None;
@@ -103,10 +109,25 @@ impl Exchange {
     /// The response is complete: the slot is free, and the connection goes back if both sides agree.
     pub(super) fn settle(&mut self, worker: &Worker, up: Upstream) {
         let Some(pick) = self.pick.take() else { return };
-        if up.conn.is_clean() && worker.wants(pick.live(), &self.held) {
+        let now = self.story.ended.unwrap_or_else(|| worker.now());
+        Self::shelve(worker, &self.held, &pick, up, now);
+    }
+
+    /// Keeps a connection for later if all of its answer has been read and both sides agree.
+    pub(super) fn shelve(worker: &Worker, held: &Held, pick: &Pick, up: Upstream, now: Tick) {
+        if up.conn.is_clean() && worker.wants(pick.live(), held) {
             let terms = pick.terms(up.conn.announced_keepalive());
-            let now = self.story.ended.unwrap_or_else(|| worker.now());
             worker.upstream.borrow_mut().put(pick.live(), up.conn, terms, now);
         }
+    }
+
+    /// Whether this request can be sent again when a reused connection turns out to be closed.
+    fn is_replayable(&self) -> bool {
+        self.head().is_idempotent()
+            && match self.head().framing() {
+                Framing::Empty => true,
+                Framing::Length(length) => length <= u64::from(self.pick().retries().replay_bytes),
+                _ => false,
+            }
     }
 }

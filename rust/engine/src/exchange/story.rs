@@ -14,6 +14,8 @@ const SWITCHED: u16 = 101;
 /// What the log will tell.
 pub(super) struct Story {
     pub(super) started: Tick,
+    /// Time in the pool's queue, if it had to wait there.
+    pub(super) queued: Option<Duration>,
     pub(super) connect: Option<Duration>,
     pub(super) first_byte: Option<Duration>,
     pub(super) ended: Option<Tick>,
@@ -61,7 +63,8 @@ impl Exchange {
     fn log(&self, worker: &Worker, took: Duration) {
         let plan = &self.held.plan;
         let backend = |pool: u32, slot: u32| &*self.held.pool(pool).pool.backends()[slot as usize].name;
-        let attempts: Vec<_> = self.attempts.iter().map(|(pool, slot, why)| (backend(*pool, *slot), *why)).collect();
+        let attempts: Vec<_> =
+            self.tries.failed().iter().map(|(pool, slot, why)| (backend(*pool, *slot), *why)).collect();
         let route = self.progress.route.map(|route| &*self.listener().routes[route as usize].name);
         let record = Record {
             at: worker.clock.wall(self.story.started) + took,
@@ -78,6 +81,7 @@ impl Exchange {
             reason: self.story.reason,
             bytes_in: self.story.bytes_in,
             bytes_out: self.story.bytes_out,
+            queued: self.story.queued,
             connect: self.story.connect,
             first_byte: self.story.first_byte,
             total: took,
@@ -92,6 +96,7 @@ impl Story {
     pub(super) fn new(started: Tick) -> Self {
         Story {
             started,
+            queued: None,
             connect: None,
             first_byte: None,
             ended: None,
@@ -103,6 +108,11 @@ impl Story {
             served_by: None,
             reused: false,
         }
+    }
+
+    /// The time now; that of the request's start, which costs no system call, while it is `first` and has not waited.
+    pub(super) fn present(&self, worker: &Worker, first: bool) -> Tick {
+        if first && self.queued.is_none() { self.started } else { worker.now() }
     }
 }
 

@@ -54,7 +54,8 @@ impl Exchange {
         worker.meter().tunnel_bytes_in.add(came - came_before);
         worker.meter().tunnel_bytes_out.add(went - went_before);
         if polled.is_pending() {
-            if self.pick().is_cut(worker.now()) {
+            if worker.is_cutting() && self.pick().is_cut(worker.now()) {
+                self.pick().note_cut(worker);
                 return Poll::Ready(End::Drained);
             }
             if ((came, went), waiting(down, up)) != before {

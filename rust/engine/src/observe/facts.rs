@@ -20,6 +20,8 @@ pub enum Fact {
     PlanApplied { generation: u64 },
     /// Passive checking took a backend out for `seconds`.
     BackendEjected { pool: String, backend: String, why: &'static str, seconds: f64 },
+    /// A backend that drains has become empty, or its time is over and `cut` exchanges and tunnels had to end.
+    BackendDrained { pool: String, backend: String, cut: u64 },
     /// An ejected backend answered again.
     BackendReturned { pool: String, backend: String },
     /// No connection is accepted for a moment.

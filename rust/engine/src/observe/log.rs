@@ -68,6 +68,7 @@ pub(crate) struct Record<'a> {
     pub reason: Option<&'static str>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    pub queued: Option<Duration>,
     pub connect: Option<Duration>,
     pub first_byte: Option<Duration>,
     pub total: Duration,
@@ -233,7 +234,9 @@ fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
     number(record.bytes_in, out);
     out.extend_from_slice(b",\"bytes_out\":");
     number(record.bytes_out, out);
-    out.extend_from_slice(b",\"ms\":{\"head\":null,\"queue\":null,\"hook\":null,\"connect\":");
+    out.extend_from_slice(b",\"ms\":{\"head\":null,\"queue\":");
+    milliseconds(record.queued, out);
+    out.extend_from_slice(b",\"hook\":null,\"connect\":");
     milliseconds(record.connect, out);
     out.extend_from_slice(b",\"ttfb\":");
     milliseconds(record.first_byte, out);

@@ -89,6 +89,22 @@ impl Lane {
     }
 }
 
+/// What a retry comes after; the position of its count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Retry {
+    Connect,
+    Stale,
+    Closed,
+    Reset,
+    Timeout,
+    Status,
+}
+
+impl Retry {
+    /// Parallel to the kinds.
+    pub(crate) const NAMES: [&'static str; 6] = ["connect", "stale", "closed", "reset", "timeout", "status"];
+}
+
 /// What is counted per worker and not per route or backend.
 #[derive(Default)]
 #[repr(align(128))]
@@ -102,8 +118,8 @@ pub(crate) struct WorkerMeter {
     pub connected: Count,
     pub stale: Count,
     pub idle_upstream: Count,
-    pub retries_connect: Count,
-    pub retries_closed: Count,
+    /// By [`Retry`].
+    pub retries: [Count; Retry::NAMES.len()],
     pub retries_denied: Count,
     pub refused_requests: Count,
     /// Connections that switched protocols: so far, and open now.
@@ -111,6 +127,8 @@ pub(crate) struct WorkerMeter {
     pub tunnels_open: Count,
     pub tunnel_bytes_in: Count,
     pub tunnel_bytes_out: Count,
+    /// Exchanges and tunnels that the end of a drain has cut.
+    pub cut: Count,
     pub panics: Count,
 }
 

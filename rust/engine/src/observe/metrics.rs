@@ -7,9 +7,10 @@ use std::fmt::{Display, Write};
 use balance::Health;
 use plan::Tick;
 
-use super::meter::{BOUNDS_US, Total, WorkerMeter};
-use crate::running::Running;
+use super::meter::{BOUNDS_US, Retry, Total, WorkerMeter};
+use crate::running::{BackendRecord, Running};
 use crate::shared::Shared;
+use crate::wait::seating::Seating;
 
 /// The media type of the format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,6 +23,7 @@ pub(crate) fn render(shared: &Shared) -> String {
     process(shared, &mut text);
     if let Some(running) = shared.running() {
         routes(&running, &mut text);
+        queues(&running, Tick(shared.epoch.elapsed().as_micros() as u64), &mut text);
         backends(&running, Tick(shared.epoch.elapsed().as_micros() as u64), &mut text);
     }
     text.0
@@ -75,12 +77,18 @@ fn process(shared: &Shared, text: &mut Text) {
     text.sample("pylb_upstream_connections_total", &[("kind", "new")], sum(&|meter| meter.connected.value()));
     text.sample("pylb_upstream_connections_total", &[("kind", "reused")], sum(&|meter| meter.reused.value()));
     text.family("pylb_retries_total", "counter", "Requests sent to a further backend.");
-    text.sample("pylb_retries_total", &[("reason", "connect")], sum(&|meter| meter.retries_connect.value()));
-    text.sample("pylb_retries_total", &[("reason", "closed")], sum(&|meter| meter.retries_closed.value()));
+    for (kind, name) in Retry::NAMES.iter().enumerate() {
+        text.sample("pylb_retries_total", &[("reason", name)], sum(&|meter| meter.retries[kind].value()));
+    }
     text.counter(
         "pylb_retries_denied_total",
         "Retries that the budget denied.",
         sum(&|meter| meter.retries_denied.value()),
+    );
+    text.counter(
+        "pylb_cut_total",
+        "Exchanges and tunnels cut because the drain of their backend was over.",
+        sum(&|meter| meter.cut.value()),
     );
 }
 
@@ -98,6 +106,25 @@ fn routes(running: &Running, text: &mut Text) {
     text.histograms("pylb_request_duration_seconds", "From a request's head to the last byte of its answer.", &each);
 }
 
+fn queues(running: &Running, now: Tick, text: &mut Text) {
+    let mut pools = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Seating) -> f64| {
+        text.family(name, kind, help);
+        for (pool, seating) in running.plan.pools.iter().zip(running.seatings()) {
+            text.sample(name, &[("pool", &pool.name)], value(seating));
+        }
+    };
+    let total = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed) as f64;
+    pools("pylb_queue_depth", "gauge", "Requests that wait for a place.", &|seating| seating.depth().0 as f64);
+    pools("pylb_queue_oldest_seconds", "gauge", "For how long the oldest of them has waited.", &|seating| {
+        seating.depth().1.map_or(0.0, |since| now.since(since).as_secs_f64())
+    });
+    pools("pylb_queue_waited_total", "counter", "Requests that have waited.", &|seating| total(&seating.waited));
+    pools("pylb_queue_refused_total", "counter", "Requests refused because the queue was full.", &|seating| {
+        total(&seating.refused)
+    });
+    pools("pylb_queue_late_total", "counter", "Requests that waited in vain.", &|seating| total(&seating.late));
+}
+
 fn backends(running: &Running, now: Tick, text: &mut Text) {
     let each = |visit: Visitor<'_>| {
         for (index, pool) in running.plan.pools.iter().enumerate() {
@@ -109,11 +136,19 @@ fn backends(running: &Running, now: Tick, text: &mut Text) {
     };
     text.totals("pylb_backend_requests_total", "Exchanges that ended at a backend, by class of the status.", &each);
     text.histograms("pylb_backend_duration_seconds", "The same exchanges' time.", &each);
-    text.family("pylb_ejections_total", "counter", "Times that passive checking took a backend out.");
-    for (index, pool) in running.plan.pools.iter().enumerate() {
+    let mut counter = |name: &str, help: &str, value: &dyn Fn(&BackendRecord) -> u64| {
+        text.family(name, "counter", help);
+        running.each_backend(|pool, backend, record| {
+            text.sample(name, &[("pool", pool), ("backend", &backend.name)], value(record));
+        });
+    };
+    counter("pylb_ejections_total", "Times that passive checking took a backend out.", &|record| record.ejections());
+    counter("pylb_backend_cut_total", "Exchanges and tunnels cut because a drain was over.", &|record| record.cut());
+    text.family("pylb_backend_warmth", "gauge", "The part of its share that it gets: below 1 while it warms up.");
+    for pool in &running.plan.pools {
         for (slot, backend) in pool.pool.backends().iter().enumerate() {
-            let labels = [("pool", &*pool.name), ("backend", &*backend.name)];
-            text.sample("pylb_ejections_total", &labels, running.record(index as u32, slot as u32).ejections());
+            let warmth = f64::from(pool.pool.warmth(slot as u32, now)) / 100.0;
+            text.sample("pylb_backend_warmth", &[("pool", &pool.name), ("backend", &backend.name)], warmth);
         }
     }
     let mut gauge = |name: &str, help: &str, value: &dyn Fn(&balance::Backend) -> f64| {
@@ -131,6 +166,12 @@ fn backends(running: &Running, now: Tick, text: &mut Text) {
         f64::from(u8::from(backend.live.ejected(now)))
     });
     gauge("pylb_backend_in_flight", "Requests at the backend now.", &|backend| f64::from(backend.live.in_flight()));
+    gauge("pylb_backend_draining", "1 while it gets no new clients.", &|backend| {
+        f64::from(u8::from(backend.live.draining()))
+    });
+    gauge("pylb_backend_limit", "Requests that may be at the backend at once; 0 without a limit.", &|backend| {
+        f64::from(backend.max_in_flight.unwrap_or(0))
+    });
     gauge("pylb_backend_latency_seconds", "Moving average of the time to a response head.", &|backend| {
         backend.live.latency_micros() as f64 / 1e6
     });

@@ -31,8 +31,9 @@ fn unreachable_in(at: &At<'_>, Listener { routes, patterns, .. }: &Listener, war
         match covering(&earlier, patterns, pattern) {
             Some(first) => {
                 let name = &routes[first].name;
-                let message = format!("can never match: route {} (`{name}`) takes all its requests", first + 1);
-                warnings.add(&at.index(index), message);
+                let message =
+                    format!("this route never matches: number {} (`{name}`) takes all its requests", first + 1);
+                warnings.add(&at.index(index), message + "; move it up, or remove it");
             }
             None => earlier.entry((&pattern.host, &pattern.path)).or_default().push(index),
         }

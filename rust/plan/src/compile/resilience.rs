@@ -55,10 +55,10 @@ fn on(at: &At<'_>, written: &[String], errors: &mut Errors) -> On {
 /// Pages in place of answers of pylb, which have statuses from 400 on.
 pub(super) fn pages(at: &At<'_>, drafts: &Named<PageDraft>, errors: &mut Errors) -> Vec<(u16, Page)> {
     let mut pages = Vec::with_capacity(drafts.0.len());
-    for (status, draft) in &drafts.0 {
-        match status.parse() {
-            Ok(status @ 400..=599) => pages.push((status, page(&at.key("content_type"), draft, errors))),
-            _ => errors.add(&at.key(status), format!("`{status}` is not the status of an error; expected 400 to 599")),
+    for (name, draft) in &drafts.0 {
+        match name.parse() {
+            Ok(status @ 400..=599) => pages.push((status, page(&at.key(name).key("content_type"), draft, errors))),
+            _ => errors.add(&at.key(name), format!("`{name}` is not the status of an error; expected 400 to 599")),
         }
     }
     pages

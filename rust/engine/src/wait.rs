@@ -1,0 +1,3 @@
+//! Waiting for something that other requests decide.
+
+pub(crate) mod seating;
