@@ -93,8 +93,8 @@ class Config:
 
 
 def _told(path: Path, message: str) -> str:
-    """The core's message, with what it is about in front."""
-    return f"this route {message}" if path[-2:-1] == ("routes",) else named(path, message)
+    """The core's message, with the key that it is about in front, unless it is a sentence of its own."""
+    return message if message.startswith("this ") else named(path, message)
 
 
 def _named_in_file(path: Path) -> Path:

@@ -9,7 +9,6 @@ write, so what it finds there is a mistake of the file, too.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 from pylb.config.address import host_port
@@ -99,8 +98,7 @@ def _judged(config: Config, plain: Plain, found: Found) -> tuple[list[Mistake], 
         return config.explain([(origin(plain, found, path), message) for path, message in listed])
 
     try:
-        useless = told(Core.check(_encoded(config, plain, found)))
-        return [], [replace(one, hint="move it up, or remove it") for one in useless]
+        return [], told(Core.check(_encoded(config, plain, found)))
     except PlanInvalid as error:
         return told(error.errors), []
 
