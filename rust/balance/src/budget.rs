@@ -1,9 +1,12 @@
 //! May the pool afford one more retry?
 //!
 //! Retries help when one backend fails and hurt when all do: three tries each would triple the load on a pool that is
-//! already on its knees. So a pool may retry at most a part of its requests of the last 10 seconds, a fifth unless configured, plus 10 a second so
-//! that quiet pools can retry at all (Finagle's `RetryBudget`). The 10 a second may be spent at once: a backend that
-//! dies takes all its requests with it in one moment.
+//! already on its knees. So a pool may retry at most a part of its requests of the last 10 seconds, a fifth unless
+//! configured, plus 10 a second so that quiet pools can retry at all (Finagle's `RetryBudget`).
+//!
+//! The 10 a second are counted from the first request in the window on, and what was not spent stays for later. They are
+//! not there from the start: a pool that has just woken up and fails whole would send its backends 100 requests more
+//! than its clients did, and 100 again ten seconds later.
 //!
 //! The window is ten slots of one second. A slot is one word, second and count together, so whoever is first in a new
 //! second starts the slot anew with one compare-exchange, and everybody else only adds.
@@ -51,7 +54,8 @@ impl<'p> Budget<'p> {
     /// Asks for one retry; true when it is granted, and then it counts.
     pub fn withdraw(self, now: Tick) -> bool {
         let second = second(now);
-        let allowed = self.spent.requests.sum(second) * self.percent / 100 + PER_SECOND * SECONDS;
+        let requests = &self.spent.requests;
+        let allowed = requests.sum(second) * self.percent / 100 + PER_SECOND * requests.seconds(second);
         self.spent.retries.add(second);
         if self.spent.retries.sum(second) <= allowed {
             return true;
@@ -80,8 +84,18 @@ impl Window {
     }
 
     fn sum(&self, second: u32) -> u64 {
+        self.live(second).map(count).sum()
+    }
+
+    /// How many seconds ago the first of those counted came, at least 1.
+    fn seconds(&self, second: u32) -> u64 {
+        let first = self.live(second).map(stamp).min().unwrap_or(second);
+        u64::from(second.saturating_sub(first)) + 1
+    }
+
+    fn live(&self, second: u32) -> impl Iterator<Item = u64> {
         let words = self.0.iter().map(|slot| slot.load(SeqCst));
-        words.filter(|&word| u64::from(stamp(word)) + SECONDS > u64::from(second)).map(count).sum()
+        words.filter(move |&word| u64::from(stamp(word)) + SECONDS > u64::from(second))
     }
 
     fn take_back(&self, second: u32) {
