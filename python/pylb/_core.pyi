@@ -25,6 +25,17 @@ class Core:
     def check(draft: bytes) -> list[tuple[tuple[str | int, ...], str]]:
         """Compiles a draft, throws the plan away, and returns what is useless in it, listed like the errors
         of PlanInvalid, which it raises for what is wrong."""
+    @staticmethod
+    def explain(
+        draft: bytes,
+        listener: str,
+        method: str,
+        target: str,
+        headers: list[tuple[bytes, bytes]],
+        client: str,
+    ) -> str:
+        """What would become of a request under a draft, and why, as JSON. `client` is the address of the
+        peer. Raises PlanInvalid, and ValueError for a listener or an address that is none."""
     def apply(self, draft: bytes) -> int:
         """Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed
         and changes nothing."""

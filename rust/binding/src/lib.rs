@@ -9,7 +9,7 @@
 
 mod error;
 
-use engine::{Engine, Options};
+use engine::{Engine, Options, Question};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -45,6 +45,26 @@ impl Core {
     fn check<'py>(py: Python<'py>, draft: &[u8]) -> PyResult<Bound<'py, PyList>> {
         let warnings = py.detach(|| engine::check(draft)).map_err(|refusal| error::refused(py, refusal))?;
         error::listed(py, &warnings)
+    }
+
+    /// What would become of a request under a draft, and why, as JSON. `client` is the address of the peer. Raises
+    /// PlanInvalid, and ValueError for a listener or an address that is none.
+    #[staticmethod]
+    fn explain(
+        py: Python<'_>,
+        draft: &[u8],
+        listener: String,
+        method: String,
+        target: String,
+        headers: Vec<(Vec<u8>, Vec<u8>)>,
+        client: &str,
+    ) -> PyResult<String> {
+        let client = client.parse().map_err(|_| PyValueError::new_err(format!("`{client}` is not an IP address")))?;
+        let question = Question { listener, method, target, headers, client };
+        let trace = py.detach(|| engine::explain(draft, &question)).map_err(|refusal| error::refused(py, refusal))?;
+        let trace =
+            trace.ok_or_else(|| PyValueError::new_err(format!("there is no listener `{}`", question.listener)))?;
+        serde_json::to_string(&trace).map_err(|failure| PyValueError::new_err(failure.to_string()))
     }
 
     /// Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed and changes

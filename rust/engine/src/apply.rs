@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::{fmt, io};
 
-use plan::{Bind, Change, Plan, PlanError, Sink};
+use plan::{Bind, Change, Plan, PlanError, Question, Sink, Trace};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, SEED};
 use crate::listen::{self, Opened, SocketFile};
 use crate::observe::facts::Fact;
 use crate::observe::side::{self, Order};
@@ -60,6 +60,15 @@ pub(crate) struct Doors {
 /// Every mistake of the draft.
 pub fn check(draft: &[u8]) -> Result<Vec<PlanError>, ApplyError> {
     plan::compile(draft, None, 0).map(|plan| plan.warnings).map_err(ApplyError::Invalid)
+}
+
+/// What would become of a request under this draft, and why; nothing if there is no such listener.
+///
+/// # Errors
+/// Every mistake of the draft.
+pub fn explain(draft: &[u8], question: &Question) -> Result<Option<Trace>, ApplyError> {
+    let plan = plan::compile(draft, None, SEED).map_err(ApplyError::Invalid)?;
+    Ok(plan::explain(&plan, question))
 }
 
 impl Engine {

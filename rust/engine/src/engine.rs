@@ -136,7 +136,7 @@ impl Engine {
 }
 
 /// Seeds what hashing decides where a client goes. Fixed, so that several nodes and restarts agree.
-const SEED: u64 = 0x7079_6c62;
+pub(crate) const SEED: u64 = 0x7079_6c62;
 
 impl Drop for Engine {
     fn drop(&mut self) {

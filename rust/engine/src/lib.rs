@@ -32,8 +32,8 @@ mod upstream;
 mod wait;
 mod worker;
 
-pub use apply::{ApplyError, check};
+pub use apply::{ApplyError, check, explain};
 pub use engine::{Engine, Options};
 pub use observe::facts::Fact;
-pub use plan::{PlanError, Segment};
+pub use plan::{PlanError, Question, Segment, Trace};
 pub use status::{BackendStatus, ListenerStatus, PoolStatus, QueueStatus, Status};

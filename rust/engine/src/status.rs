@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use balance::{Health, Policy};
+use balance::Health;
 use plan::{PoolPlan, Tick};
 use serde::Serialize;
 
@@ -147,7 +147,7 @@ fn pools(running: &Running, now: Tick) -> BTreeMap<String, PoolStatus> {
         .map(|(index, pool)| {
             let backends = pool.pool.backends().iter().enumerate();
             let status = PoolStatus {
-                policy: policy_name(pool),
+                policy: pool.policy_name(),
                 queue: QueueStatus::of(running.seating(index as u32), pool, now),
                 backends: backends
                     .map(|(slot, _)| {
@@ -159,19 +159,6 @@ fn pools(running: &Running, now: Tick) -> BTreeMap<String, PoolStatus> {
             (pool.name.to_string(), status)
         })
         .collect()
-}
-
-fn policy_name(pool: &PoolPlan) -> &'static str {
-    match pool.pool.policy() {
-        Policy::RoundRobin => "round_robin",
-        Policy::LeastConnections => "least_connections",
-        Policy::TwoChoices => "two_choices",
-        Policy::PeakEwma => "peak_ewma",
-        Policy::Hash if matches!(pool.key, plan::Key::ClientIp) => "ip_hash",
-        Policy::Hash => "hash",
-        Policy::Random => "random",
-        Policy::Failover => "failover",
-    }
 }
 
 impl QueueStatus {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use balance::{Pool, Shared};
+use balance::{Policy, Pool, Shared};
 
 use crate::action::Page;
 use crate::bind::Address;
@@ -91,6 +91,20 @@ pub struct On {
 }
 
 impl PoolPlan {
+    /// How it chooses, as users write it.
+    pub fn policy_name(&self) -> &'static str {
+        match self.pool.policy() {
+            Policy::RoundRobin => "round_robin",
+            Policy::LeastConnections => "least_connections",
+            Policy::TwoChoices => "two_choices",
+            Policy::PeakEwma => "peak_ewma",
+            Policy::Hash if self.key == Key::ClientIp => "ip_hash",
+            Policy::Hash => "hash",
+            Policy::Random => "random",
+            Policy::Failover => "failover",
+        }
+    }
+
     /// The page in place of an answer with this status.
     pub fn page(&self, status: u16) -> Option<&Page> {
         self.errors.iter().find(|(known, _)| *known == status).map(|(_, page)| page)

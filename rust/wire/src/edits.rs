@@ -154,6 +154,22 @@ impl FieldEdits {
         self.removed.is_empty() && self.added.is_empty()
     }
 
+    /// One line for each change: `remove x-a`, `set x-b: 1`, `add x-c: 2`.
+    pub fn changes(&self) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut changes = Vec::new();
+        let mut set = Vec::new();
+        for line in self.added.split(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\r")) {
+            let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+            let verb = if self.removes(name) { "set" } else { "add" };
+            set.push(name);
+            changes.push(format!("{verb} {}", text(line)));
+        }
+        let is_set = |name: &[u8]| set.iter().any(|one| one.eq_ignore_ascii_case(name));
+        let removed = self.removed.iter().filter(|name| !is_set(name));
+        removed.map(|name| format!("remove {}", text(name))).chain(changes).collect()
+    }
+
     /// Whether fields of this name stay behind.
     pub fn removes(&self, name: &[u8]) -> bool {
         self.removed.iter().any(|removed| removed.eq_ignore_ascii_case(name))

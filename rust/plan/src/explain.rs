@@ -1,0 +1,302 @@
+//! Why does a request go where it goes? The decision that the engine would take, told step by step.
+//!
+//! Nothing here decides. The request is written as a client would send it, `wire` reads it, [`Plan::decide`] decides,
+//! and `wire` renders what a backend would get; this file asks each of them what it did. Only why earlier routes did
+//! not match is looked up anew, route by route, since the router never looks at most of them. A place that was taken is
+//! given back; a rate limit counts the request, in the plan at hand.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use balance::Tick;
+use serde::Serialize;
+use wire::{Head, Pages, Parsed, RequestEdits, RouteEdits, Rules};
+
+use crate::action::{Action, Route};
+use crate::decide::{Body, Pin, Progress, Reply, Request, Step, Until};
+use crate::key::Key;
+use crate::pattern::{HostPattern, PathPattern};
+use crate::plan::{Listener, Plan};
+use crate::route::Pattern;
+
+/// Routes passed over that are told of.
+const MOST: usize = 100;
+/// Stands for the id that every request gets.
+const NEW_ID: &[u8] = b"(a new one)";
+
+/// A request that nobody sends.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The listener's name.
+    pub listener: String,
+    /// As in a request line.
+    pub method: String,
+    /// As in a request line.
+    pub target: String,
+    /// Fields, in their order, with Host.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The peer of the connection.
+    pub client: IpAddr,
+}
+
+/// What became of it.
+#[derive(Debug, Default, Serialize)]
+pub struct Trace {
+    listener: String,
+    method: String,
+    host: String,
+    path: String,
+    client: String,
+    /// A head that no listener takes: nothing is decided then.
+    refused: Option<Refused>,
+    /// Routes before the one taken, and why each was not.
+    routes: Vec<Passed>,
+    /// How many more there are.
+    more: usize,
+    route: Option<Named>,
+    rate: Option<Rate>,
+    split: Option<Chosen>,
+    pool: Option<String>,
+    sticky: Option<&'static str>,
+    policy: Option<&'static str>,
+    backend: Option<Place>,
+    wait: Option<&'static str>,
+    /// The target and the Host that the backend gets.
+    target: Option<String>,
+    host_sent: Option<String>,
+    /// The whole head that the backend gets, by lines.
+    sent: Vec<String>,
+    /// What the route changes: `set`, `add` or `remove`, with the field.
+    request_headers: Vec<String>,
+    response_headers: Vec<String>,
+    answer: Option<Answer>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    status: u16,
+    why: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Passed {
+    index: usize,
+    name: String,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Named {
+    index: u32,
+    name: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Rate {
+    by: String,
+    limit: u32,
+    remaining: u32,
+    window: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Chosen {
+    pool: String,
+    by: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Place {
+    name: String,
+    address: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    status: u16,
+    why: &'static str,
+    retry_after: Option<u32>,
+    location: Option<String>,
+    content_type: Option<String>,
+    body: Option<String>,
+}
+
+/// Tells what would become of a request, if there is a listener of this name.
+pub fn explain(plan: &Plan, question: &Question) -> Option<Trace> {
+    let index = plan.listeners.iter().position(|listener| *listener.name == question.listener)?;
+    let listener = &plan.listeners[index];
+    let mut trace = Trace {
+        listener: question.listener.clone(),
+        method: question.method.clone(),
+        client: question.client.to_string(),
+        ..Trace::default()
+    };
+    match read(question, &listener.rules) {
+        Ok(head) => trace.follow(plan, index as u32, &head, question.client),
+        Err(refused) => trace.refused = Some(refused),
+    }
+    Some(trace)
+}
+
+/// What the listener reads of the request.
+fn read(question: &Question, rules: &Rules) -> Result<Head, Refused> {
+    let mut text = format!("{} {} HTTP/1.1\r\n", question.method, question.target).into_bytes();
+    let ends = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
+    if ends(question.method.as_bytes()) || ends(question.target.as_bytes()) {
+        return Err(Refused { status: 400, why: "The request line ends within the method or the target." });
+    }
+    for (name, value) in &question.headers {
+        if ends(name) || ends(value) {
+            return Err(Refused { status: 400, why: "A header has a line end inside." });
+        }
+        text.extend([name, &b": "[..], value, b"\r\n"].concat());
+    }
+    text.extend_from_slice(b"\r\n");
+    match wire::parse_request(&text, &mut 0, rules, &mut Pages::default()) {
+        Parsed::Done { head, .. } => Ok(head),
+        Parsed::Bad(fault) => Err(Refused { status: fault.status(), why: fault.explain() }),
+        Parsed::More => Err(Refused { status: 400, why: "The head is not complete." }),
+    }
+}
+
+impl Trace {
+    fn follow(&mut self, plan: &Plan, index: u32, head: &Head, peer: IpAddr) {
+        let listener = &plan.listeners[index as usize];
+        let client = wire::forwarded::client(peer, &listener.trusted, head);
+        (self.host, self.path, self.client) = (text(head.host()), text(head.path()), client.to_string());
+        let mut progress = Progress::new(index);
+        let request = Request { head, client, now: Tick(1), wall: Duration::from_secs(1), dice: 0 };
+        let step = plan.decide(&mut progress, &request);
+        self.pass_over(listener, &progress, &request);
+        if let Some(position) = progress.route {
+            let route = &listener.routes[position as usize];
+            self.route = Some(Named { index: position, name: route.name.to_string() });
+            self.note_choices(plan, route, &progress);
+        }
+        match step {
+            Step::Send { pool, slot } => {
+                plan.pools[pool as usize].pool.release(slot);
+                self.send(plan, &progress, head, peer, slot);
+            }
+            Step::Wait { until: Until::Free, .. } => self.wait = Some("full"),
+            Step::Wait { until: Until::Pinned(_), .. } => self.wait = Some("pinned"),
+            Step::Reply(reply) => self.answer = Some(Answer::new(&reply)),
+        }
+    }
+
+    /// The routes before the one taken, all if none was.
+    fn pass_over(&mut self, listener: &Listener, progress: &Progress, request: &Request<'_>) {
+        let before = progress.route.map_or(listener.routes.len(), |position| position as usize);
+        let both = listener.routes.iter().zip(&listener.patterns).take(before);
+        self.more = before.saturating_sub(MOST);
+        self.routes = both
+            .enumerate()
+            .take(MOST)
+            .map(|(index, (route, pattern))| Passed {
+                index,
+                name: route.name.to_string(),
+                why: unmet(pattern, request),
+            })
+            .collect();
+    }
+
+    /// What the route and its pool say, beside where the request goes.
+    fn note_choices(&mut self, plan: &Plan, route: &Route, progress: &Progress) {
+        if let (Some(limit), Some(rate)) = (&route.limit, progress.rate) {
+            let wire::RateLimit { limit: most, window, remaining, .. } = rate;
+            self.rate = Some(Rate { by: limit.key.to_string(), limit: most, remaining, window });
+        }
+        let Some(pool) = progress.pool.map(|pool| &plan.pools[pool as usize]) else { return };
+        if let Action::Split(split) = &route.action {
+            let by = if split.by == Key::None { "chance".to_owned() } else { split.by.to_string() };
+            self.split = Some(Chosen { pool: pool.name.to_string(), by });
+        }
+        (self.pool, self.policy) = (Some(pool.name.to_string()), Some(pool.policy_name()));
+        self.sticky = pool.sticky.as_ref().map(|_| match progress.pin {
+            Pin::None | Pin::Escaped => "none",
+            Pin::Honoured => "honoured",
+            Pin::Issue => "issued",
+        });
+        self.request_headers = route.request.as_deref().map(|edits| edits.fields.changes()).unwrap_or_default();
+        self.response_headers = route.response.as_deref().map(wire::FieldEdits::changes).unwrap_or_default();
+    }
+
+    /// What the backend gets.
+    fn send(&mut self, plan: &Plan, progress: &Progress, head: &Head, peer: IpAddr, slot: u32) {
+        let (Some(pool), Some(route)) = (progress.pool, progress.route) else { return };
+        let (pool, listener) = (&plan.pools[pool as usize], &plan.listeners[progress.listener() as usize]);
+        self.backend = Some(Place {
+            name: pool.pool.backends()[slot as usize].name.to_string(),
+            address: pool.addresses[slot as usize].to_string(),
+        });
+        let edits = listener.routes[route as usize].request.as_deref();
+        let trusted = wire::forwarded::is_trusted(peer, &listener.trusted);
+        let keeps_id = trusted && head.field(b"x-request-id").is_some_and(|id| !id.is_empty());
+        let request_id = (!keeps_id).then_some(NEW_ID);
+        let mut out = Vec::new();
+        let edits = RequestEdits { client: peer, proto: "http", trusted, request_id, route: edits };
+        wire::render_request(head, &edits, &mut out);
+        self.sent = text(&out).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        self.target = self.sent.first().and_then(|line| line.split(' ').nth(1)).map(str::to_owned);
+        let authority = edits.route.and_then(|RouteEdits { host, .. }| host.as_ref());
+        self.host_sent = Some(text(authority.map_or(head.authority(), wire::Authority::as_bytes)));
+    }
+}
+
+impl Answer {
+    fn new(reply: &Reply<'_>) -> Self {
+        let (why, page) = match reply.body {
+            Body::Line(line) => (line, None),
+            Body::Page(page) => ("The route answers itself.", Some(page)),
+        };
+        Answer {
+            status: reply.status,
+            why,
+            retry_after: reply.retry_after,
+            location: reply.location.as_deref().map(text),
+            content_type: page.map(|page| page.content_type.to_string()),
+            body: page.map(|page| text(&page.body)),
+        }
+    }
+}
+
+/// Why a route does not take a request.
+fn unmet(pattern: &Pattern, request: &Request<'_>) -> String {
+    let Request { head, client, .. } = *request;
+    if let Some(wanted) = other_host(&pattern.host, head.host()) {
+        return format!("the host is not {wanted}");
+    }
+    if let Some(wanted) = other_path(&pattern.path, head.path()) {
+        return format!("the path is not {wanted}");
+    }
+    let unmet = pattern.more.as_deref().and_then(|more| more.unmet(head, client));
+    unmet.map(|unmet| unmet.to_string()).unwrap_or_default()
+}
+
+/// What the pattern wants, if this is another host.
+fn other_host(pattern: &HostPattern, host: &[u8]) -> Option<String> {
+    match pattern {
+        HostPattern::Any => None,
+        HostPattern::Exact(name) => (**name != *host).then(|| text(name)),
+        HostPattern::Below(name) => {
+            let above = host.strip_suffix(&**name).is_some_and(|label| label.ends_with(b"."));
+            (!above).then(|| format!("*.{}", text(name)))
+        }
+    }
+}
+
+/// What the pattern wants, if this is another path.
+fn other_path(pattern: &PathPattern, path: &[u8]) -> Option<String> {
+    match pattern {
+        PathPattern::Any => None,
+        PathPattern::Exact(exact) => (**exact != *path).then(|| text(exact)),
+        PathPattern::Prefix(prefix) => {
+            let below = matches!(path.strip_prefix(&**prefix), Some([] | [b'/', ..]));
+            (!below).then(|| format!("{}/ or below", text(prefix)))
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
