@@ -33,8 +33,13 @@ def count(balancer, requests=40):
         return Counter(talk.get().body.decode() for _ in range(requests))
 
 
+def slowly(ask):
+    time.sleep(0.02)
+    ask.answer()
+
+
 def test_drain_waits_until_the_backend_is_empty_and_loses_nothing(serve, origins):
-    one, two = origins(2, lambda ask: (time.sleep(0.02), ask.answer()))
+    one, two = origins(2, slowly)
     balancer = serve(site([one.address, two.address]))
     with Load(balancer.address(), connections=16) as load:
         load.wait_for_more(200)

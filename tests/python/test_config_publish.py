@@ -1,16 +1,21 @@
 """The last good configuration stays in force, whatever is wrong with the next one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from pylb import affinity
+from pylb.affinity import KeyRing
 from pylb.config import File, parse
+from pylb.config.desired import Override
 from pylb.config.outcome import Published, Refused
 from pylb.config.publish import Publisher
 from pylb.config.watch import fingerprint
 from pylb.core import BindFailed, PlanInvalid
+from pylb.errors import PylbError, UnknownBackend
 
 GOOD = """\
 listeners:
@@ -214,3 +219,195 @@ async def test_error_pages_are_watched_and_read_again(setup: Setup, tmp_path: Pa
     refused = await setup.publisher.publish()
     assert isinstance(refused, Refused)
     assert "cannot read" in refused.describe()
+
+
+# ---- what operators and the resolver say
+
+
+KEY = ("web", "127.0.0.1:9001")
+TWO = GOOD.replace("[127.0.0.1:9001]", "[127.0.0.1:9001, {dns: app.test:80, refresh: 1s}]")
+
+
+def drained(said: Override) -> Override:
+    return replace(said, draining=True)
+
+
+class Named(Setup):
+    """A file with a name in it; `found` is what the resolver says."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.file.write_text(TWO)
+        self.found: list[str] | OSError = ["10.0.0.2", "10.0.0.1"]
+        self.publisher = Publisher(
+            self.engine, File(self.file, {}), tell=self.told.append, resolve=self.resolve
+        )
+
+    def resolve(self, host: str) -> list[str]:
+        if isinstance(self.found, OSError):
+            raise self.found
+        return self.found
+
+    @property
+    def backends(self) -> list[tuple[str, int, bool]]:
+        entries = self.engine.drafts[-1]["pools"]["web"]["backends"]
+        return [(entry["name"], entry["weight"], entry["draining"]) for entry in entries]
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Named:
+    return Named(tmp_path)
+
+
+@pytest.mark.trio
+async def test_an_override_comes_into_force_at_once_and_holds_over_reloads(named: Named) -> None:
+    await named.publisher.publish()
+    assert await named.publisher.override(KEY, drained) == Override(draining=True)
+    assert named.told[-1].fact() == {
+        "fact": "backend_override",
+        "pool": "web",
+        "backend": "127.0.0.1:9001",
+        "draining": True,
+        "weight": None,
+        "generation": 2,
+    }
+    heavier = await named.publisher.override(("web", "10.0.0.1:80"), lambda said: replace(said, weight=4))
+    assert heavier == Override(weight=4)
+    expected = [("127.0.0.1:9001", 1, True), ("10.0.0.1:80", 4, False), ("10.0.0.2:80", 1, False)]
+    assert named.backends == expected
+    assert isinstance(await named.publisher.publish(), Published)
+    assert named.backends == expected
+    await named.publisher.override(KEY, lambda said: replace(said, draining=False))
+    assert named.publisher.overrides == {("web", "10.0.0.1:80"): Override(weight=4)}
+    assert named.backends[0] == ("127.0.0.1:9001", 1, False)
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (("wbe", "127.0.0.1:9001"), 'no pool called "wbe"; did you mean web?'),
+        (
+            ("web", "127.0.0.1:9002"),
+            'no backend in web called "127.0.0.1:9002"; did you mean 127.0.0.1:9001?',
+        ),
+        (
+            ("web", "app.test:80"),
+            'no backend in web called "app.test:80"; there is 10.0.0.1:80, 10.0.0.2:80, ',
+        ),
+    ],
+)
+@pytest.mark.trio
+async def test_an_override_of_nobody_changes_nothing(named: Named, key: Any, says: str) -> None:
+    await named.publisher.publish()
+    with pytest.raises(UnknownBackend) as refused:
+        await named.publisher.override(key, drained)
+    assert says in str(refused.value)
+    assert len(named.engine.drafts) == len(named.told) == 1
+
+
+@pytest.mark.trio
+async def test_what_the_core_refuses_is_an_error_and_no_override(named: Named) -> None:
+    await named.publisher.publish()
+    named.engine.refuse = plan_invalid((("pools", "web", "backends", 0, "weight"), "that is too much"))
+    with pytest.raises(PylbError, match="that is too much"):
+        await named.publisher.override(KEY, lambda said: replace(said, weight=10**9))
+    assert named.publisher.overrides == {}
+
+
+@pytest.mark.trio
+async def test_operators_need_neither_the_file_nor_the_resolver(named: Named) -> None:
+    await named.publisher.publish()
+    named.file.unlink()
+    named.found = OSError(-3, "Temporary failure in name resolution")
+    await named.publisher.override(KEY, drained)
+    assert [name for name, _, _ in named.backends] == ["127.0.0.1:9001", "10.0.0.1:80", "10.0.0.2:80"]
+
+
+@pytest.mark.trio
+async def test_a_name_is_followed_and_the_same_set_is_no_change(named: Named) -> None:
+    await named.publisher.publish()
+    assert named.publisher.names == {"app.test": 1.0}
+    await named.publisher.discovered("app.test", ["10.0.0.1", "10.0.0.2"])
+    await named.publisher.discovered("other.test", ["10.0.0.9"])
+    assert len(named.engine.drafts) == 1
+    await named.publisher.discovered("app.test", ["10.0.0.3", "10.0.0.1"])
+    assert [name for name, _, _ in named.backends] == ["127.0.0.1:9001", "10.0.0.1:80", "10.0.0.3:80"]
+    assert named.told[-1].fact() == {
+        "fact": "name_changed",
+        "name": "app.test",
+        "added": ["10.0.0.3"],
+        "removed": ["10.0.0.2"],
+        "generation": 2,
+    }
+    assert named.publisher.hosts == {
+        ("web", "10.0.0.1:80"): "app.test:80",
+        ("web", "10.0.0.3:80"): "app.test:80",
+    }
+
+
+@pytest.mark.trio
+async def test_a_reload_keeps_the_last_good_set_of_a_name_that_is_known(named: Named) -> None:
+    await named.publisher.publish()
+    named.found = OSError(-3, "Temporary failure in name resolution")
+    named.file.write_text(TWO + "stop: {grace: 1s}\n")
+    assert isinstance(await named.publisher.publish(), Published)
+    assert [name for name, _, _ in named.backends] == ["127.0.0.1:9001", "10.0.0.1:80", "10.0.0.2:80"]
+
+
+@pytest.mark.trio
+async def test_a_new_name_without_an_address_is_a_mistake_at_its_place(named: Named) -> None:
+    named.found = OSError(-2, "Name or service not known")
+    outcome = await named.publisher.publish()
+    assert isinstance(outcome, Refused)
+    (mistake,) = outcome.mistakes
+    assert str(mistake) == (
+        f'{named.file}:4:42: "app.test" has no address: Name or service not known; '
+        "correct the name, or write an IP address"
+    )
+
+
+@pytest.mark.trio
+async def test_what_the_core_refuses_in_a_member_is_told_where_its_name_is(named: Named) -> None:
+    named.engine.refuse = plan_invalid((("pools", "web", "backends", 2, "weight"), "the core says no"))
+    outcome = await named.publisher.publish()
+    assert isinstance(outcome, Refused)
+    assert outcome.mistakes[0].path == ("pools", "web", "backends", 1, "weight")
+
+
+STICKY = GOOD.replace("[127.0.0.1:9001]", "[127.0.0.1:9001], sticky: {cookie: pylb}")
+
+
+@pytest.mark.trio
+async def test_sticky_cookies_get_ids_from_the_ring_in_the_state_directory(
+    setup: Setup, tmp_path: Path
+) -> None:
+    setup.file.write_text(f"{STICKY}state_dir: {tmp_path}/state\n")
+    assert isinstance(await setup.publisher.publish(), Published)
+    (ids,) = setup.engine.drafts[-1]["pools"]["web"]["sticky"]["ids"]
+    (key,) = KeyRing({}).kept(f"{tmp_path}/state").keys
+    assert ids == affinity.ids("web", ["127.0.0.1:9001"], [key])[0]
+    assert key.decode() not in json.dumps(setup.engine.drafts)
+
+
+@pytest.mark.trio
+async def test_a_state_directory_that_cannot_hold_keys_is_refused(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    setup.file.write_text(f"{STICKY}state_dir: {tmp_path}/file\n")
+    outcome = await setup.publisher.publish()
+    assert isinstance(outcome, Refused)
+    assert outcome.exit_code == 1
+    assert "cannot keep the keys of sticky cookies in" in outcome.reason
+
+
+@pytest.mark.trio
+async def test_no_place_for_keys_by_default_is_a_warning(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    setup.file.write_text(STICKY)
+    ring = KeyRing({"XDG_STATE_HOME": str(tmp_path / "file")})
+    publisher = Publisher(setup.engine, File(setup.file, {}), ring=ring)
+    outcome = await publisher.publish()
+    assert isinstance(outcome, Published)
+    assert "clients lose their backend at a restart" in outcome.fact()["warnings"][0]
+    await publisher.publish()
+    first, second = (draft["pools"]["web"]["sticky"]["ids"] for draft in setup.engine.drafts)
+    assert first == second
