@@ -42,6 +42,7 @@ class Balancer:
         descriptors: int | None = None,
         pass_fds: Sequence[int] = (),
         stdout: int | None = None,
+        wrapper: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.file = folder / "pylb.yaml"
@@ -49,7 +50,7 @@ class Balancer:
         self._stdout = folder / "stdout"
         self._stderr = folder / "stderr"
         self.write(config)
-        command = [sys.executable, "-m", "pylb", "serve", str(self.file), *arguments]
+        command = [*wrapper, sys.executable, "-m", "pylb", "serve", str(self.file), *arguments]
         with self._stdout.open("wb") as out, self._stderr.open("wb") as err:
             self.process = subprocess.Popen(
                 command,

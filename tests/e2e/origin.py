@@ -120,12 +120,18 @@ class Origin:
     """A backend in threads of this process. A context manager; starts at once."""
 
     def __init__(
-        self, script: Script = plain, *, name: str = "", host: str = "127.0.0.1", path: Path | None = None
+        self,
+        script: Script = plain,
+        *,
+        name: str = "",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        path: Path | None = None,
     ) -> None:
         self.script = script
         self.host = host
         self.path = path
-        self.port = 0 if path else free_port()
+        self.port = 0 if path else port or free_port()
         self.name = name or self.address
         self.ledger: list[Ask] = []
         self.abandoned: list[Ask] = []
