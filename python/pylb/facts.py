@@ -2,8 +2,8 @@
 
 Facts of the core:
     plan_applied generation · backend_ejected pool backend why seconds · backend_returned pool backend ·
-    accept_paused why · client_evicted · connection_panicked · worker_restarted worker · log_dropped count ·
-    log_failed why · facts_dropped count
+    backend_drained pool backend cut · accept_paused why · client_evicted · connection_panicked ·
+    worker_restarted worker · log_dropped count · log_failed why · facts_dropped count
 Facts of the Python layer:
     backend_up, backend_down pool backend why status latency · check_skipped pool backend why ·
     config_applied origin generation warnings · config_refused reason mistakes ·
@@ -62,6 +62,11 @@ def _ejected(fact: Fact) -> str:
     return f"{_backend(fact)} is out for {fact['seconds']:g} s: requests failed in a row, last {fact['why']}"
 
 
+def _drained(fact: Fact) -> str:
+    cut = f", {fact['cut']} in flight were cut" if fact["cut"] else ""
+    return f"{_backend(fact)} is drained and empty{cut}"
+
+
 def _override(fact: Fact) -> str:
     said = ["is drained"] if fact["draining"] else []
     said += [f"has weight {fact['weight']}"] if fact["weight"] is not None else []
@@ -91,6 +96,7 @@ _LINES: dict[str, tuple[int, Callable[[Fact], str]]] = {
     "backend_down": (logging.WARNING, _down),
     "backend_ejected": (logging.WARNING, _ejected),
     "backend_returned": (logging.INFO, lambda fact: f"{_backend(fact)} answers requests again"),
+    "backend_drained": (logging.INFO, _drained),
     "check_skipped": (logging.WARNING, lambda fact: f"{_backend(fact)} could not be checked: {fact['why']}"),
     "config_applied": (
         logging.INFO,

@@ -22,7 +22,7 @@ def overview(status: dict[str, Any]) -> str:
         lines.append(f"name {name}: no address, {why}; the last ones are kept")
     for name, pool in status["pools"].items():
         rows = [_row(backend) for backend in pool["backends"]]
-        lines += ["", f"pool {name} ({pool['policy']})", *table(_HEADS, rows)]
+        lines += ["", f"pool {name} ({pool['policy']}){_queue(pool['queue'])}", *table(_HEADS, rows)]
     return "\n".join(lines)
 
 
@@ -58,13 +58,24 @@ def _row(backend: dict[str, Any]) -> list[str]:
         _name(backend),
         backend["state"],
         str(backend["weight"]),
-        str(backend["in_flight"]),
+        str(backend["in_flight"]) + (f"/{backend['limit']}" if backend["limit"] else ""),
         str(backend["requests"]),
         str(backend["failures"]),
         "-" if latency is None else f"{latency * 1000:.1f}ms",
         _check(backend.get("check")),
         _why(backend),
     ]
+
+
+def _queue(queue: dict[str, Any]) -> str:
+    """Who waits, if anybody does or had to be turned away."""
+    if not (queue["waiting"] or queue["refused"] or queue["late"]):
+        return ""
+    oldest = "" if queue["oldest"] is None else f", the oldest for {queue['oldest']:.1f}s"
+    return (
+        f": {queue['waiting']} of at most {queue['size']} wait{oldest}; "
+        f"{queue['refused']} refused, {queue['late']} waited in vain"
+    )
 
 
 def _name(backend: dict[str, Any]) -> str:
@@ -88,9 +99,11 @@ def _why(backend: dict[str, Any]) -> str:
     parts = [backend["why"] or ""]
     if backend["ejected_for"] is not None:
         parts.append(f"back in {backend['ejected_for']:.0f}s")
+    if backend["warming"] is not None:
+        parts.append(f"warming up, {backend['warming']} %")
     override = backend["override"] or {"draining": False, "weight": None}
     if override["draining"]:
-        left = backend["drain_left"] or 0
+        left = backend["drained_in"] or 0
         parts.append("drained by an operator: " + ("empty" if backend["drained"] else f"cut in {span(left)}"))
     if override["weight"] is not None:
         parts.append("weight by an operator")

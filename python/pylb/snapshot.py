@@ -36,9 +36,9 @@ def completed(
 
 
 def _drained(backend: dict[str, Any], sticky: bool) -> bool | None:
-    if backend["drain_left"] is None:
+    if backend["drained_in"] is None:
         return None
-    return not backend["in_flight"] and not (sticky and backend["drain_left"])
+    return not backend["in_flight"] and not (sticky and backend["drained_in"])
 
 
 def _override(said: Override | None) -> dict[str, Any] | None:

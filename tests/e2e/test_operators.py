@@ -85,6 +85,26 @@ def test_drain_waits_for_a_request_that_takes_its_time(serve, origins):
             command.wait()
 
 
+def test_what_is_open_when_the_drain_is_over_is_cut_and_the_command_says_so(serve, origin):
+    may_end = threading.Event()
+    one = origin(lambda ask: may_end.wait(60) and None)
+    balancer = serve(site([one.address], pool={"drain": {"timeout": "1s"}}))
+    try:
+        with balancer.talk(seconds=60) as talk:
+            talk.request("GET", "/for-ever")
+            until("it is there", lambda: one.count() == 1)
+            done = balancer.command("drain", "app", one.address, "--wait")
+            assert done.returncode == 1
+            assert (
+                done.stderr.splitlines()[-1]
+                == f"pylb: app: {one.address} is empty, 1 in flight had to be cut"
+            )
+            assert talk.response().status >= 500
+    finally:
+        may_end.set()
+    balancer.said(f"app: {one.address} is drained and empty, 1 in flight were cut")
+
+
 def test_the_last_one_may_be_drained_and_that_is_said(serve, origins):
     (one,) = origins(1)
     balancer = serve(site([one.address]))

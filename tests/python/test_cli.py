@@ -242,7 +242,14 @@ def test_version_names_what_pylb_is_made_of() -> None:
 def backend(name: str, **more: Any) -> dict[str, Any]:
     usual = {"address": "127.0.0.1:1", "state": "up", "why": None, "ejected_for": None, "weight": 1}
     counts = {"backup": False, "in_flight": 0, "requests": 0, "failures": 0, "latency": None}
-    said = {"override": None, "dns": None, "drain_left": None, "drained": None}
+    said = {
+        "override": None,
+        "dns": None,
+        "drained_in": None,
+        "drained": None,
+        "limit": None,
+        "warming": None,
+    }
     return {"name": name, **usual, **counts, **said, **more}
 
 
@@ -262,13 +269,21 @@ STATUS = {
     "pools": {
         "shop": {
             "policy": "round_robin",
+            "queue": {"waiting": 3, "size": 10, "oldest": 0.25, "waited": 9, "refused": 1, "late": 2},
             "backends": [
                 backend("a:1", in_flight=2, requests=100, latency=0.0123, check=CHECK),
                 backend(
                     "b:1", state="ejected", why="connection refused", ejected_for=7.6, weight=10, backup=True
                 ),
-                backend("c:1", state="draining", drain_left=65.2, drained=False, override=override(None)),
-                backend("d:1", weight=7, dns="app.test:1", override={"draining": False, "weight": 7}),
+                backend("c:1", state="draining", drained_in=65.2, drained=False, override=override(None)),
+                backend(
+                    "d:1",
+                    weight=7,
+                    limit=4,
+                    warming=40,
+                    dns="app.test:1",
+                    override={"draining": False, "weight": 7},
+                ),
             ],
         }
     },
@@ -281,7 +296,7 @@ def test_the_overview_is_a_table_for_people() -> None:
         "listener web: 0.0.0.0:8080, 123 requests",
         "name app.test: no address, Name or service not known; the last ones are kept",
         "",
-        "pool shop (round_robin)",
+        "pool shop (round_robin): 3 of at most 10 wait, the oldest for 0.2s; 1 refused, 2 waited in vain",
         "  backend           state     weight  in flight  requests  failures  latency  last check           "
         " why",
         "  a:1               up             1          2       100         0   12.3ms  200 in 1.2ms, 3s ago",
@@ -289,6 +304,6 @@ def test_the_overview_is_a_table_for_people() -> None:
         "  connection refused, back in 8s",
         "  c:1               draining       1          0         0         0        -  -                   "
         "  drained by an operator: cut in 1m 5s",
-        "  d:1 (app.test:1)  up             7          0         0         0        -  -                   "
-        "  weight by an operator",
+        "  d:1 (app.test:1)  up             7        0/4         0         0        -  -                   "
+        "  warming up, 40 %, weight by an operator",
     ]

@@ -82,5 +82,5 @@ def test_every_fact_of_the_engine_has_a_line() -> None:
 
 
 def _any(name: str) -> facts.Fact:
-    keys = ["pool", "backend", "why", "seconds", "generation", "worker", "count", "status", "latency"]
+    keys = ["pool", "backend", "why", "seconds", "generation", "worker", "count", "status", "latency", "cut"]
     return {"fact": name, **dict.fromkeys(keys, 1)}

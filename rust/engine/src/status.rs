@@ -82,8 +82,6 @@ pub struct BackendStatus {
     pub why: Option<&'static str>,
     /// Seconds for which it is still ejected.
     pub ejected_for: Option<f64>,
-    /// Seconds until its drain ends, 0 once it has; `None` if it does not drain.
-    pub drain_left: Option<f64>,
     /// Share among its siblings.
     pub weight: u32,
     /// Used only when no other backend is left.
@@ -96,7 +94,7 @@ pub struct BackendStatus {
     pub warming: Option<u32>,
     /// It gets no new clients.
     pub draining: bool,
-    /// Seconds until what is left there is cut.
+    /// Seconds until what is left there is cut, 0 once it was; `None` if it does not drain.
     pub drained_in: Option<f64>,
     /// Exchanges and tunnels that were cut because a drain was over.
     pub cut: u64,
@@ -194,7 +192,6 @@ impl BackendStatus {
             state,
             why: (state != "up" || live.failures() > 0).then(|| record.last_error()).flatten(),
             ejected_for: live.ejected_until().filter(|until| *until > now).map(|until| until.since(now).as_secs_f64()),
-            drain_left: live.drain_until().map(|until| until.since(now).as_secs_f64()),
             weight: backend.weight,
             backup: backend.backup,
             in_flight: live.in_flight(),
