@@ -29,6 +29,7 @@ ROWS = {
     "/cut": (502, "http_response_incomplete", False),
     "/malformed": (502, "http_protocol_error", False),
     "/silent": (504, "http_response_timeout", False),
+    "/limited": (429, None, True),
     "/large": (413, None, False),
 }
 GRPC = {404: "12", 413: "2", 429: "14", 502: "14", 503: "14", 504: "14"}

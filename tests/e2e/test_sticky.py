@@ -5,6 +5,7 @@ import os
 import random
 import re
 import struct
+import threading
 import time
 from collections import Counter
 from http.cookies import SimpleCookie
@@ -264,6 +265,38 @@ def test_on_lost_fail(serve, origins):
         assert answer.get("retry-after") == "1"
         assert answer.get("set-cookie") is None
         assert visit(talk)[0] != name, "new clients are not concerned"
+
+
+def test_a_full_backend_is_waited_for_and_then_left_this_once(serve, origin):
+    release = threading.Event()
+
+    def slow(ask: Ask) -> None:
+        if ask.target == "/hold":
+            release.wait(10)
+        ask.answer()
+
+    one, two = origin(slow, name="a"), origin(slow, name="b")
+    config = sticky([one, two])
+    config["pools"]["app"]["backends"] = [
+        {"address": each.address, "max_in_flight": 1} for each in (one, two)
+    ]
+    balancer = serve(config)
+    with balancer.talk() as holding, balancer.talk() as talk:
+        name, cookie = visit(talk)
+        holding.request("GET", "/hold", f"Cookie: {cookie}")
+        mine = one if name == "a" else two
+        until("its backend is busy", lambda: mine.count(target="/hold") == 1)
+        began = time.monotonic()
+        answer = talk.get("/", f"Cookie: {cookie}")
+        took = time.monotonic() - began
+        assert (answer.status, answer.body.decode() == name) == (200, False)
+        assert answer.get("set-cookie") is None, "it comes back later"
+        assert 0.9 < took < 2
+        release.set()
+        holding.response()
+        assert visit(talk, cookie) == (name, cookie)
+    (line,) = balancer.access_log(1, lambda line: line["sticky"] == "escaped")
+    assert line["ms"]["queue"] >= 900
 
 
 # ---- other keys
