@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stage::worker::{Manner, Origin};
-use stage::{Client, draft, engine, free_port, pool};
+use stage::{Client, draft, engine, free_port, pool, until};
 
 const LIMIT: usize = 4;
 
@@ -57,6 +57,14 @@ fn by_status(answers: &[Vec<(u16, Duration)>]) -> BTreeMap<u16, (usize, Duration
     all
 }
 
+fn waiting(engine: &engine::Engine) -> usize {
+    engine.status().pools["products"].queue.waiting
+}
+
+fn in_flight(engine: &engine::Engine) -> u32 {
+    engine.status().pools["products"].backends.iter().map(|backend| backend.in_flight).sum()
+}
+
 fn origins() -> [Origin; 2] {
     [(); 2].map(|()| Origin::start(Manner { takes: Duration::from_millis(10), status: 200 }))
 }
@@ -75,12 +83,7 @@ fn everybody_is_served_in_turn() {
     assert!(most <= least + 3, "between {least} and {most} requests per client");
     assert_eq!(engine.status().pools["products"].queue.waiting, 0);
     // A client has its answer a moment before its place is free again.
-    let is_quiet = || engine.status().pools["products"].backends.iter().all(|backend| backend.in_flight == 0);
-    let soon = Instant::now() + Duration::from_secs(5);
-    while !is_quiet() {
-        assert!(Instant::now() < soon, "a place was never given back");
-        thread::yield_now();
-    }
+    until("every place is free", || in_flight(&engine) == 0);
 }
 
 #[test]
@@ -123,9 +126,7 @@ fn a_new_limit_lets_those_in_who_wait() {
     thread::scope(|scope| {
         let clients: Vec<_> =
             (0..12).map(|_| scope.spawn(|| (Client::new(port).ask("GET", "/", ""), begun.elapsed()))).collect();
-        while engine.status().pools["products"].queue.waiting < 8 {
-            thread::yield_now();
-        }
+        until("eight wait", || waiting(&engine) == 8);
         pool(&mut draft)["backends"][0]["max_in_flight"] = json!(12);
         engine.apply(draft.to_string().as_bytes()).expect("a plan");
         for client in clients {
@@ -135,4 +136,73 @@ fn a_new_limit_lets_those_in_who_wait() {
         }
     });
     assert_eq!(slow[0].most(), 12);
+}
+
+#[test]
+fn a_client_that_leaves_makes_room_in_the_line() {
+    let slow = [Origin::start(Manner { takes: Duration::from_millis(700), status: 200 })];
+    let port = free_port();
+    let engine = engine(&limited(port, &slow, json!({"size": 8, "timeout": 5000})), 2);
+    thread::scope(|scope| {
+        let served: Vec<_> = (0..LIMIT).map(|_| scope.spawn(|| Client::new(port).ask("GET", "/", ""))).collect();
+        until("the backend is full", || in_flight(&engine) == LIMIT as u32);
+        let staying = scope.spawn(|| Client::new(port).ask("POST", "/", "a body that nobody has read yet"));
+        until("one waits", || waiting(&engine) == 1);
+        let leavers: Vec<_> = (0..7).map(|_| Client::new(port)).collect();
+        leavers.into_iter().for_each(|client| client.ask_and_leave("/"));
+        until("only one waits", || waiting(&engine) == 1);
+        assert_eq!(staying.join().expect("an answer"), 200);
+        assert!(served.into_iter().all(|client| client.join().expect("an answer") == 200));
+    });
+    assert_eq!(slow[0].served(), LIMIT + 1);
+}
+
+#[test]
+fn who_belongs_to_a_full_backend_waits_a_second_and_moves() {
+    let slow = [(); 2].map(|()| Origin::start(Manner { takes: Duration::from_millis(1800), status: 200 }));
+    let port = free_port();
+    let mut draft = limited(port, &slow, json!({"size": 100, "timeout": 5000}));
+    pool(&mut draft)["balance"]["policy"] = json!("round_robin");
+    pool(&mut draft)["backends"][0]["max_in_flight"] = json!(1);
+    pool(&mut draft)["sticky"] = json!({
+        "kind": "key", "header": "x-user", "cookie": null, "query": null, "ttl": 60000, "on_lost": "move"
+    });
+    let engine = engine(&draft, 2);
+    let at = |slot: usize| engine.status().pools["products"].backends[slot].in_flight;
+    thread::scope(|scope| {
+        let first = scope.spawn(|| Client::new(port).ask_as("x-user: ann"));
+        until("ann is at the first", || at(0) == 1);
+        let begun = Instant::now();
+        let second = scope.spawn(move || (Client::new(port).ask_as("x-user: ann"), begun.elapsed()));
+        until("ann waits", || waiting(&engine) == 1);
+        until("ann has moved", || at(1) == 1);
+        let moved = begun.elapsed();
+        assert!(moved >= Duration::from_millis(950) && moved < Duration::from_millis(1500), "{moved:?}");
+        assert_eq!((first.join().expect("an answer"), second.join().expect("an answer").0), (200, 200));
+    });
+}
+
+#[test]
+fn who_waits_follows_its_route_to_another_pool() {
+    let slow = [Origin::start(Manner { takes: Duration::from_millis(3000), status: 200 })];
+    let fast = Origin::start(Manner { takes: Duration::ZERO, status: 200 });
+    let port = free_port();
+    let mut draft = limited(port, &slow, json!({"size": 100, "timeout": 5000}));
+    let engine = engine(&draft, 2);
+    thread::scope(|scope| {
+        let served: Vec<_> = (0..LIMIT).map(|_| scope.spawn(|| Client::new(port).ask("GET", "/", ""))).collect();
+        until("the backend is full", || in_flight(&engine) == LIMIT as u32);
+        let begun = Instant::now();
+        let waiters: Vec<_> = (0..20).map(|_| scope.spawn(|| Client::new(port).ask("GET", "/", ""))).collect();
+        until("twenty wait", || waiting(&engine) == 20);
+        let mut other = pool(&mut draft).clone();
+        other["backends"][0]["address"] = json!(format!("127.0.0.1:{}", fast.port));
+        draft["pools"] = json!({"other": other});
+        draft["listeners"]["web"]["routes"][0]["pool"] = json!("other");
+        engine.apply(draft.to_string().as_bytes()).expect("a plan");
+        assert!(waiters.into_iter().all(|client| client.join().expect("an answer") == 200));
+        assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+        assert!(served.into_iter().all(|client| client.join().expect("an answer") == 200));
+    });
+    assert_eq!((slow[0].served(), fast.served()), (LIMIT, 20));
 }

@@ -38,7 +38,7 @@ pub(super) struct Wait {
 }
 
 /// Why the wait is over for a moment.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Mine,
     /// Another plan is in force.
@@ -52,13 +52,25 @@ impl Exchange {
         &mut self,
         worker: &Worker,
         down: &mut Conn,
-        mut wait: Wait,
+        wait: Wait,
     ) -> Result<Option<Box<Answer>>, Failure> {
         let begun = worker.now();
         self.story.queued = Some(Duration::ZERO);
+        let result = self.stand_in_line(worker, down, wait, begun).await;
+        self.story.queued = Some(since(begun, worker.now()));
+        result
+    }
+
+    async fn stand_in_line(
+        &mut self,
+        worker: &Worker,
+        down: &mut Conn,
+        mut wait: Wait,
+        begun: Tick,
+    ) -> Result<Option<Box<Answer>>, Failure> {
         let mut place: Option<Place> = None;
         let mut since_move = begun;
-        let answer = loop {
+        loop {
             let wants = self.wanted(wait);
             let kept = place.as_mut().is_some_and(|place| place.follow(&self.held, wait.pool, wants));
             if !kept {
@@ -80,21 +92,18 @@ impl Exchange {
             match (turn, wait.until) {
                 (Turn::Late, Until::Free) => {
                     place.into_iter().for_each(Place::give_up);
-                    break Some(Box::new(Reply::FULL.into()));
+                    return Ok(Some(Box::new(Reply::FULL.into())));
                 }
                 (Turn::Late, Until::Pinned(_)) => self.progress.escape(),
                 (Turn::Moved, _) => self.follow_plan(worker),
                 (Turn::Mine, _) => {}
             }
-            let is_next = place.as_ref().is_some_and(Place::is_next);
-            match self.choose(worker, is_next) {
-                Choice::Go => break None,
-                Choice::Answer(answer) => break Some(answer),
+            match self.choose(worker, turn == Turn::Mine) {
+                Choice::Go => return Ok(None),
+                Choice::Answer(answer) => return Ok(Some(answer)),
                 Choice::Wait(next) => wait = next,
             }
-        };
-        self.story.queued = Some(since(begun, worker.now()));
-        Ok(answer)
+        }
     }
 
     /// Others wait for places in this pool: nobody overtakes them.

@@ -6,6 +6,8 @@ pub mod worker;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -56,6 +58,20 @@ impl Client {
         Client { stream, got: Vec::new() }
     }
 
+    /// Sends a request and leaves.
+    pub fn ask_and_leave(mut self, path: &str) {
+        let _ = self.stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes());
+    }
+
+    /// The same as [`Client::ask`] for a GET with one more field.
+    pub fn ask_as(&mut self, field: &str) -> u16 {
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\n{field}\r\n\r\n");
+        if self.stream.write_all(request.as_bytes()).is_err() {
+            return 0;
+        }
+        self.answer().unwrap_or(0)
+    }
+
     /// Sends a request and returns the status of its answer; 0 if there was none.
     pub fn ask(&mut self, method: &str, path: &str, body: &str) -> u16 {
         let length = if body.is_empty() && method == "GET" {
@@ -89,6 +105,15 @@ fn complete(bytes: &[u8]) -> Option<u16> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     (bytes.len() >= end + content_length(head)).then(|| head[9..12].parse().ok())?
+}
+
+/// Waits until something is so, for some seconds at most.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < end, "never: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// The value of Content-Length; 0 without one.
