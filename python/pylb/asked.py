@@ -16,6 +16,10 @@ PORTS = {"http": 80, "https": 443}
 """By scheme."""
 
 
+NOBODYS = "localhost"
+"""The host that is asked for where none is named; without one, HTTP/1.1 has no request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the core is asked about."""
@@ -25,6 +29,7 @@ class Asked:
     target: str
     headers: tuple[tuple[bytes, bytes], ...]
     client: str
+    """The address of the peer."""
 
 
 def asked(
@@ -40,8 +45,8 @@ def asked(
     could not be sent."""
     scheme, authority, target = _parts(url)
     lines = [_line(line) for line in headers]
-    if authority and not any(name.lower() == b"host" for name, _ in lines):
-        lines = [(b"host", authority.encode()), *lines]
+    if not any(name.lower() == b"host" for name, _ in lines):
+        lines = [(b"host", (authority or NOBODYS).encode()), *lines]
     try:
         ipaddress.ip_address(client)
     except ValueError:

@@ -110,6 +110,42 @@ def check(config: Path | None, form: str) -> None:
 
 
 @main.command()
+@click.argument("request", nargs=-1, metavar="[CONFIG] METHOD URL")
+@option("--header", "-H", of="explain", multiple=True, metavar="'NAME: VALUE'", help="May be repeated.")
+@option(
+    "--client",
+    of="explain",
+    metavar="IP",
+    default="127.0.0.1",
+    help="The peer; from a trusted proxy, X-Forwarded-For says who asks.",
+)
+@option("--listener", of="explain", metavar="NAME", help="If the port of the URL does not say which one.")
+@option("--json", "as_json", of="explain", is_flag=True, help="As JSON, for programs.")
+def explain(
+    request: tuple[str, ...], header: tuple[str, ...], client: str, listener: str | None, as_json: bool
+) -> None:
+    """Say which route, pool and backend a request would get, and why. Nothing is sent.
+
+    URL is http://shop.example/x, or only /x. CONFIG is pylb.yaml in the current directory if left out.
+    """
+    if len(request) not in (2, 3):
+        raise click.UsageError("Expected METHOD and URL, perhaps behind a file.")
+    from pylb.asked import asked
+    from pylb.config import File, verdict
+    from pylb.decision import decision, told
+
+    *files, method, url = request
+    source = File(Path(files[0] if files else os.environ.get("PYLB_CONFIG", DEFAULT_FILE)), os.environ)
+    errors, _ = verdict.check(source.load)
+    if errors:
+        raise ConfigInvalid(errors)
+    config = source.load()
+    question = asked(config.model, method.upper(), url, headers=header, client=client, listener=listener)
+    trace = decision(config, question)
+    click.echo(json.dumps(trace) if as_json else told(config, trace))
+
+
+@main.command()
 @click.argument("example", type=click.Choice(EXAMPLES), default="default", envvar="PYLB_EXAMPLE")
 @option(
     "--directory",

@@ -84,6 +84,10 @@ def test_a_url_is_host_and_target(url: str, host: bytes, target: str) -> None:
     assert found.target == target
 
 
+def test_a_path_alone_is_asked_of_this_machine() -> None:
+    assert asked(only(), "GET", "/x").headers == ((b"host", b"localhost"),)
+
+
 def test_headers_are_lines_as_curl_takes_them() -> None:
     found = asked(only(), "GET", "/x", headers=["Host: a.example", "X-Empty:", "Cookie: a=b; c=d"])
     assert found.headers == ((b"Host", b"a.example"), (b"X-Empty", b""), (b"Cookie", b"a=b; c=d"))
