@@ -158,8 +158,9 @@ def test_an_idle_connection_that_the_backend_closed_is_not_used(serve, origin):
 
 
 def test_a_backend_that_closes_on_the_second_request_of_a_connection(serve, origin):
-    """The race between a request and a FIN, provoked every time: idempotent requests never notice, as far as the
-    budget goes.
+    """The race between a request and a FIN, provoked every time: idempotent requests never notice.
+
+    As far as the budget goes: every second request needs it here.
     """
     used = set()
 
@@ -225,3 +226,66 @@ def test_a_backend_that_comes_back_is_used_again(serve, origin):
         one.start()
         until("both are used", lambda: {talk.get().body for _ in range(4)} == {b"one", b"two"})
     assert tally(one.ledger)["one"] > 0
+
+
+def busy(ask: Ask) -> None:
+    """Takes the whole request and says that it has no time."""
+    ask.read_body()
+    ask.answer(503)
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", b""), ("PUT", b"x" * 60_000), ("DELETE", b"x")])
+def test_a_status_is_tried_elsewhere_if_configured(serve, origin, method, body):
+    bad, good = origin(busy, name="bad"), origin(name="good")
+    retries = {"on": ["connect", "503"], "budget": "100%"}
+    balancer = serve(site([bad.address, good.address], pool={**NEVER_EJECT, "retries": retries}))
+    with balancer.talk() as talk:
+        for number in range(6):
+            assert talk.request(method, f"/{number}", body=body).response(to=method).status == 200
+    assert [ask.body for ask in good.ledger] == [body] * 6
+    assert bad.count() >= 3
+    tried = [line["attempts"] for line in balancer.access_log(6)]
+    assert [{"backend": bad.address, "why": "answered 502, 503 or 504"}] in tried
+
+
+@pytest.mark.parametrize(("method", "body"), [("POST", b"pay 100"), ("PUT", b"x" * 70_000)])
+def test_a_status_is_passed_on_to_whoever_may_not_be_repeated(serve, origin, method, body):
+    """A POST never may; a PUT only as long as its body is kept."""
+    bad = origin(busy)
+    balancer = serve(site([bad.address], pool={**NEVER_EJECT, "retries": {"on": ["503"]}}))
+    with balancer.talk() as talk:
+        assert talk.request(method, body=body).response().status == 503
+    assert bad.count() == 1
+
+
+def test_the_last_of_several_statuses_is_passed_on(serve, origin):
+    bad = origin(busy)
+    balancer = serve(
+        site(
+            [bad.address],
+            pool={**NEVER_EJECT, "retries": {"tries": 4, "on": ["503"]}},
+            metrics={"bind": tcp()},
+        )
+    )
+    with balancer.talk() as talk:
+        answer = talk.get()
+    assert (answer.status, answer.get("proxy-status")) == (503, None)
+    assert bad.count() == 4
+    assert balancer.metrics(requests=1).value("pylb_retries_total", reason="status") == 3
+
+
+def test_a_silent_backend_is_left_after_per_try(serve, origin):
+    def silent(ask: Ask) -> None:
+        ask.wait_until_gone()
+
+    bad, good = origin(silent), origin()
+    retries = {"on": ["timeout"], "per_try": "200ms", "budget": "100%"}
+    balancer = serve(site([bad.address, good.address], pool={**NEVER_EJECT, "retries": retries}))
+    with balancer.talk() as talk:
+        assert [talk.get().status for _ in range(4)] == [200] * 4
+        talk.request("POST", body=b"x")
+        statuses = [talk.response().status]
+        talk.request("POST", body=b"x")
+        statuses.append(talk.response().status)
+    assert sorted(statuses) == [200, 504], "a POST is left, but not repeated"
+    assert good.count() == 5
