@@ -134,6 +134,20 @@ def test_it_is_written_again_past_half_its_ttl(serve, origins):
             assert (old.body, old.get("set-cookie") is not None) == (first.body, True)
 
 
+def switches(ask: Ask) -> None:
+    """Goes on in another protocol."""
+    ask.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: words\r\n\r\n")
+    ask.wait_until_gone()
+
+
+def test_it_comes_with_an_upgrade_too(serve, origin):
+    balancer = serve(sticky([origin(switches)]))
+    with balancer.talk() as talk:
+        talk.request("GET", "/", "Connection: upgrade", "Upgrade: words")
+        answer = talk.head()
+        assert (answer.status, bool(cookie_of(answer))) == (101, True)
+
+
 # ---- sessions stay
 
 
@@ -348,6 +362,22 @@ def test_a_key_that_the_backend_gave(serve, origins):
             assert {talk.get("/", f"Mcp-Session-Id: {key}").status for key in keys} == {200}
 
 
+@pytest.mark.parametrize("cookie", ["sid", "_xsrf"])
+def test_a_cookie_that_the_backend_gave(serve, origins, cookie):
+    """The application's own cookie is as good as one of ours, once it was seen."""
+
+    def logs_in(ask: Ask) -> None:
+        given = [f"Set-Cookie: {cookie}={os.urandom(8).hex()}; Path=/; HttpOnly"]
+        ask.answer(200, None, *(given if ask.get("cookie") is None else []))
+
+    backends = origins(4, logs_in)
+    balancer = serve(sticky(backends, learn={"response_cookie": cookie, "request_cookie": cookie}))
+    with balancer.talk() as talk:
+        sessions = new_sessions(talk, 100)
+        assert len({name for _, name in sessions}) == 4
+        assert visit_all(talk, sessions) == sessions
+
+
 # ---- the log
 
 
@@ -359,3 +389,40 @@ def test_the_log_tells(serve, origins):
         visit(talk, cookie)
     lines = balancer.access_log(2)
     assert [line["sticky"] for line in lines] == ["set", "kept"]
+
+
+# ---- the full form
+
+
+@pytest.mark.soak
+def test_ten_thousand_sessions(serve, origins):
+    """At most those of the removed backend move, when it goes and when it returns, and nothing fails."""
+    backends = origins(5)
+    config = sticky(backends)
+    balancer, other = serve(config), serve(sticky(backends))
+    with balancer.talk() as talk, other.talk() as there:
+        sessions = new_sessions(talk, 10_000)
+        assert visit_all(talk, sessions) == sessions
+        assert visit_all(there, sessions) == sessions
+        balancer.load(with_backends(config, backends[1:]))
+        fewer = visit_all(talk, sessions)
+        at_home = [both for both in zip(sessions, fewer, strict=True) if both[0][1] != backends[0].name]
+        assert all(before == after for before, after in at_home)
+        assert moved(sessions, fewer) <= 2_100
+        balancer.load(config)
+        assert visit_all(talk, fewer) == fewer
+
+
+@pytest.mark.soak
+def test_ten_thousand_strangers(serve, origins):
+    """Under load from many connections: each gets an answer and a cookie of its own, and evenly by turns."""
+    backends = origins(5)
+    balancer = serve(sticky(backends))
+    with balancer.talk() as talk:
+        genuine = (visit(talk)[1] or "").removeprefix("pylb=")
+        seen = Counter()
+        for stranger in strangers(genuine, [], []) * 5:
+            answer = talk.get("/", f"Cookie: pylb={stranger}")
+            assert (answer.status, bool(answer.get("set-cookie"))) == (200, True), stranger
+            seen[answer.body.decode()] += 1
+    assert max(seen.values()) - min(seen.values()) <= 1

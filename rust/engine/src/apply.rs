@@ -87,7 +87,7 @@ impl Engine {
         let mut doors = self.lock_doors();
         let previous = self.shared.running();
         let old = previous.as_deref().map(|running| &running.plan);
-        let plan = plan::compile(draft, old, self.seed).map_err(ApplyError::Invalid)?;
+        let plan = plan::compile(draft, old, self.seeds).map_err(ApplyError::Invalid)?;
         let change = Change::between(old, &plan);
         let opened = open_all(&change, &change.listeners.open, self.shared.workers.len(), &plan)?;
         let metrics = open_all(&change, &change.metrics.open, 1, &plan)?;

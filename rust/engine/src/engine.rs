@@ -1,5 +1,6 @@
 //! The engine as whoever embeds it sees it: threads that serve the plan in force, and a few questions to ask.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
@@ -26,7 +27,7 @@ pub struct Options {
 /// Worker threads and a side thread. Dropping it stops them.
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) seed: u64,
+    pub(crate) seeds: plan::Seeds,
     doors: Mutex<Doors>,
     side: UnboundedSender<Order>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -43,7 +44,7 @@ impl Engine {
         let (side, orders) = unbounded_channel();
         let engine = Engine {
             shared: Arc::clone(&shared),
-            seed: SEED,
+            seeds: plan::Seeds { policies: SEED, tables: RandomState::new().build_hasher().finish() },
             doors: Mutex::default(),
             side,
             threads: Mutex::default(),

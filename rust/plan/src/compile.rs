@@ -33,20 +33,36 @@ use pools::pools;
 /// Positions and offsets are `u32`; this keeps every one of them in range.
 const LONGEST_DRAFT: usize = 1 << 30;
 
+/// What hashes are keyed by.
+#[derive(Copy, Clone, Debug)]
+pub struct Seeds {
+    /// Of hash policies and splits: with the same seed, a client stays where it is in every process and over restarts.
+    pub policies: u64,
+    /// Of the tables of sessions and rates, whose keys clients choose: random, so that nobody can aim many keys at one
+    /// place of a table.
+    pub tables: u64,
+}
+
+impl From<u64> for Seeds {
+    fn from(seed: u64) -> Self {
+        Seeds { policies: seed, tables: seed }
+    }
+}
+
 /// Compiles `draft` (JSON, see [`crate::draft`]).
 ///
 /// A backend keeps its live state from `previous` by the names of pool and backend, a pool its cursor and budget by
-/// its name. `seed` keys the hash policies: with the same seed, a client stays on its backend in every process and
-/// over restarts.
+/// its name.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the draft.
-pub fn compile(draft: &[u8], previous: Option<&Plan>, seed: u64) -> Result<Plan, Vec<PlanError>> {
+pub fn compile(draft: &[u8], previous: Option<&Plan>, seeds: impl Into<Seeds>) -> Result<Plan, Vec<PlanError>> {
+    let Seeds { policies, tables } = seeds.into();
     let draft = read(draft).map_err(|error| vec![error])?;
     let mut errors = Errors::default();
     let mut binds = Binds::default();
-    let listeners = listeners(&draft, previous, seed, &mut binds, &mut errors);
-    let pools = pools(&draft.pools, previous, Seed(seed), &mut errors);
+    let listeners = listeners(&draft, previous, tables, &mut binds, &mut errors);
+    let pools = pools(&draft.pools, previous, tables, &mut errors);
     let metrics = binds.take(&At::root("metrics"), &draft.metrics, &mut errors);
     let log = log(&draft.log, &mut errors);
     let max_clients = numbers::count(&At::root("max_clients"), draft.max_clients, &mut errors);
@@ -60,7 +76,7 @@ pub fn compile(draft: &[u8], previous: Option<&Plan>, seed: u64) -> Result<Plan,
         metrics,
         log,
         max_clients: max_clients as usize,
-        seed: Seed(seed),
+        seed: Seed(policies),
         next_id: pools.next_id,
     })
 }

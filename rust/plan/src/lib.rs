@@ -39,7 +39,7 @@ pub use balance::{Backend, Chosen, Health, Live, Policy, Pool, Tick};
 pub use action::{Action, Limit, Page, Route, Split};
 pub use bind::{Address, Bind};
 pub use change::{Binds, Change};
-pub use compile::compile;
+pub use compile::{Seeds, compile};
 pub use condition::Condition;
 pub use decide::{Body, Pin, Progress, Reply, Request, Step, Until};
 pub use error::{PlanError, Segment};

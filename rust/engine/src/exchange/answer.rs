@@ -12,7 +12,8 @@ use crate::worker::Worker;
 
 impl Exchange {
     /// Sends an answer of pylb itself.
-    pub(super) async fn answer(&mut self, worker: &Worker, down: &mut Conn, answer: Answer) -> After {
+    pub(super) async fn answer(&mut self, worker: &Worker, down: &mut Conn, mut answer: Answer) -> After {
+        answer.rate = answer.rate.or(self.progress.rate);
         let keep_alive = down.has_read_all() && self.head().keep_alive() && !self.is_last(worker);
         let bytes = answer.render(&Asker {
             request: self.head.as_ref(),

@@ -214,7 +214,10 @@ impl Exchange {
             let piece = ready!(up.conn.poll_piece(cx, self.head(), receive, pages, &worker.response_rules))?;
             let (offered, last) = match piece {
                 Piece::Interim(head) => {
-                    let edits = ResponseEdits::plain(Version::Http11, true, wire::Framing::Empty);
+                    let edits = ResponseEdits {
+                        route: self.route().and_then(|route| route.response.as_deref()),
+                        ..ResponseEdits::plain(Version::Http11, true, wire::Framing::Empty)
+                    };
                     let offered = match self.head().version() {
                         Version::Http11 => down.offer_interim(cx, scratch, &head, &edits),
                         Version::Http10 => Ok(()),

@@ -13,7 +13,7 @@ use super::sticky::sticky;
 use crate::bind::Address;
 use crate::draft::{BackendDraft, BalanceDraft, Named, PassiveDraft, PolicyName, PoolDraft};
 use crate::error::{At, Errors};
-use crate::key::{Key, Seed};
+use crate::key::Key;
 use crate::plan::Plan;
 use crate::pool::PoolPlan;
 use crate::sticky::Sticky;
@@ -32,7 +32,7 @@ pub(super) struct Pools {
     pub(super) next_id: u64,
 }
 
-pub(super) fn pools(drafts: &Named<PoolDraft>, previous: Option<&Plan>, seed: Seed, errors: &mut Errors) -> Pools {
+pub(super) fn pools(drafts: &Named<PoolDraft>, previous: Option<&Plan>, seed: u64, errors: &mut Errors) -> Pools {
     let all = At::root("pools");
     let mut before = Before::new(previous, seed);
     let mut plans = Vec::with_capacity(drafts.0.len());
@@ -164,11 +164,11 @@ fn passive(at: &At<'_>, draft: &PassiveDraft, errors: &mut Errors) -> Passive {
 struct Before<'p> {
     pools: HashMap<&'p str, &'p PoolPlan>,
     next_id: u64,
-    seed: Seed,
+    seed: u64,
 }
 
 impl<'p> Before<'p> {
-    fn new(previous: Option<&'p Plan>, seed: Seed) -> Self {
+    fn new(previous: Option<&'p Plan>, seed: u64) -> Self {
         let pools = previous.into_iter().flat_map(|plan| &plan.pools);
         Before {
             pools: pools.map(|pool| (&*pool.name, pool)).collect(),

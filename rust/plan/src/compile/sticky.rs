@@ -10,7 +10,7 @@ use super::fields::{cookie, field, key};
 use super::numbers::millis;
 use crate::draft::{IdsDraft, KeyDraft, OnLost, StickyDraft};
 use crate::error::{At, Errors};
-use crate::key::{Key, Seed};
+use crate::key::Key;
 use crate::sticky::{Sticky, StickyBy};
 
 /// What the draft says, without what is remembered.
@@ -48,12 +48,12 @@ pub(super) fn sticky(at: &At<'_>, draft: &StickyDraft, backends: usize, errors: 
 
 impl Rules {
     /// With what the plan before remembers of the same keys.
-    pub(super) fn around(self, backends: &[Backend], before: Option<&Sticky>, seed: Seed) -> Sticky {
+    pub(super) fn around(self, backends: &[Backend], before: Option<&Sticky>, seed: u64) -> Sticky {
         let Rules { by, ttl_ms, fail_if_lost } = self;
         let known = before.filter(|before| before.by == by).map(|before| Arc::clone(&before.table));
         Sticky {
             slots: Slots::new(backends),
-            table: known.unwrap_or_else(|| Arc::new(Table::new(seed.0))),
+            table: known.unwrap_or_else(|| Arc::new(Table::new(seed))),
             ttl: Duration::from_millis(ttl_ms.into()),
             by,
             fail_if_lost,
