@@ -6,6 +6,7 @@ The origins count whom they serve at once; `max_in_flight` is a promise about th
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 from .balancer import site, tcp
 from .crowd import Crowd, percentile
@@ -53,7 +54,7 @@ def limited(*addresses: str, queue: dict[str, object], limit: int = LIMIT, **top
     return site(backends, pool={"queue": queue}, **top)
 
 
-def queue_of(balancer) -> dict[str, object]:
+def queue_of(balancer) -> dict[str, Any]:
     return balancer.status()["pools"]["app"]["queue"]
 
 
