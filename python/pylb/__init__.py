@@ -8,8 +8,9 @@ As a library, a trio program embeds the same thing:
         async for fact in lb.facts(): ...
 
 The map: `config` is what the user wants, from text to the draft; `core` is the door to the Rust core that
-makes it true; `health` asks backends how they are; `admin` is how commands reach a running process; `facts`
-and `messages` are what it says; `demo` is three small servers to try it on.
+makes it true; `asked` and `decision` say what it would do with a request; `affinity` keeps the keys of sticky
+cookies, `names` what names stand for; `health` asks backends how they are; `admin` is how commands reach a
+running process; `facts` and `messages` are what it says; `demo` is three small servers to try it on.
 
 Names are imported when they are first used, so that `pylb check` or shell completion loads no event loop.
 """

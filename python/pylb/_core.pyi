@@ -39,6 +39,8 @@ class Core:
     def apply(self, draft: bytes) -> int:
         """Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed
         and changes nothing."""
+    def useless(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """What is useless in the plan in force, listed as `check` does."""
     def fileno(self) -> int:
         """The eventfd that becomes readable when facts wait."""
     def facts(self) -> list[dict[str, Any]]:

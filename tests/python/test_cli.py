@@ -91,6 +91,19 @@ def test_check_for_programs() -> None:
     }
 
 
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_check_warns_of_routes_that_never_match_and_still_leaves_with_0(form: str) -> None:
+    Path("pylb.yaml").write_text(GOOD.replace("[{pool: web}]", "[{pool: web}, {pool: web}]"))
+    result = run("check", "--format", form)
+    said = {
+        "text": "pylb.yaml:2:53: warning: this route never matches: number 1 (`web#1`) takes all",
+        "json": '"message": "this route never matches: number 1 (`web#1`) takes all its requests',
+        "github": "::warning file=pylb.yaml,line=2,col=53,title=pylb::this route never matches",
+    }
+    assert said[form] in result.output
+    assert result.exit_code == 0
+
+
 def test_check_for_github_escapes_what_would_end_a_command() -> None:
     Path("a,b.yaml").write_text(GOOD.replace("127.0.0.1:9001", '"50%x"'))
     result = run("check", "a,b.yaml", "--format", "github")

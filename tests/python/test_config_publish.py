@@ -15,6 +15,7 @@ from pylb.config.outcome import Published, Refused
 from pylb.config.publish import Publisher
 from pylb.config.watch import fingerprint
 from pylb.core import BindFailed, PlanInvalid
+from pylb.errors import Path as KeyPath
 from pylb.errors import PylbError, UnknownBackend
 
 GOOD = """\
@@ -31,12 +32,16 @@ class Engine:
     def __init__(self) -> None:
         self.drafts: list[dict[str, Any]] = []
         self.refuse: Exception | None = None
+        self.warnings: list[tuple[KeyPath, str]] = []
 
     def apply(self, draft: bytes, /) -> int:
         if self.refuse is not None:
             raise self.refuse
         self.drafts.append(json.loads(draft))
         return len(self.drafts)
+
+    def useless(self) -> list[tuple[KeyPath, str]]:
+        return self.warnings
 
 
 def plan_invalid(*errors: tuple[tuple[str | int, ...], str]) -> PlanInvalid:
@@ -411,3 +416,11 @@ async def test_no_place_for_keys_by_default_is_a_warning(setup: Setup, tmp_path:
     await publisher.publish()
     first, second = (draft["pools"]["web"]["sticky"]["ids"] for draft in setup.engine.drafts)
     assert first == second
+
+
+@pytest.mark.trio
+async def test_what_the_core_calls_useless_is_a_warning_at_its_place(setup: Setup) -> None:
+    setup.engine.warnings = [(("listeners", "web", "routes", 0), "this route never matches")]
+    outcome = await setup.publisher.publish()
+    assert isinstance(outcome, Published)
+    assert outcome.warnings == (f"{setup.file}:2:40: this route never matches",)

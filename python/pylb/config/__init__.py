@@ -2,10 +2,15 @@
 
 What was written is kept apart from what it means, in three steps:
 
-    text --read.py--> tree with places --model.py--> Settings with defaults --draft.py--> JSON for the core
+    text --read.py--> tree with places --model.py--> Settings with defaults --draft.py--> the file's draft
+    the file's draft, what names stand for, keys, operators' words --desired.py--> JSON for the core
 
-Every step reports all of its mistakes at once, each with file, line and column. Nothing here runs, opens or
-executes what the file names.
+Every step reports all of its mistakes at once, each with file, line and column. Nothing here runs or executes
+what the file names.
+
+The model is split by subject: listeners.py, routes.py, pools.py, checks.py, sticky.py; section.py says how
+fields are declared. Single values are read in scalar.py, text.py, address.py and small files for one kind
+each; what no single key can show is looked for in cross.
 
 Loading. All raise `ConfigInvalid`, whose `errors` is a list of `Mistake`; OSError if the file cannot be read:
 
@@ -26,13 +31,15 @@ What is loaded:
 
     Config.model: Settings              frozen pydantic model, every default filled in (see model.py)
         .listeners[name].bind: tuple[str, ...]
-        .pools[name].backends: tuple[Backend, ...]      .address (as written), .weight, .backup
+        .pools[name].backends           Backend (.address as written) or DnsBackend (.dns, .refresh);
+                                        both: .weight .backup .max_in_flight
         .pools[name].health: HttpCheck | TcpCheck | None
               both: .interval .timeout (seconds, float) .rise .fall (int) .port (int | None)
               HttpCheck: .http (path) .expect (.first, .last; `status in check.expect`)
                          .host (str | None) .headers (dict)
         .stop.grace (seconds)
-        .admin.bind: str | None         "unix:/absolute/path"
+        .admin.bind: str | None         "unix:/absolute/path", or an address, which needs .admin.token
+        .admin.token: SecretStr | None
         .metrics.bind: tuple[str, ...]  empty: off
         .log.access .log.format
         .log.level                      "debug" | "info" | "warning" | "error"
@@ -42,12 +49,13 @@ What is loaded:
         .workers: int | None            None: auto
     Config.file: Path | None            the main file; None for flags and the demo
     Config.files: tuple[Path, ...]      every file that was read, the main file first
-    Config.warnings: tuple[Mistake, ...]        legal but surely not meant: routes that never match,
-                                                unused pools
-    Config.draft(*, resolve: Callable[[str], str] = resolve, descriptors: int | None = None) -> bytes
-        `resolve` turns a host name into the text of an IP address, or raises OSError; it may block, so call
-        draft in a thread. `descriptors` is the soft descriptor limit that `max_clients: auto` is computed
-        from (None: the process's own). Raises ConfigInvalid.
+    Config.pages: tuple[Path, ...]      files that are sent to clients; read anew for each draft
+    Config.keys: dict[str, tuple[bytes, ...]]   the keys of pools that name their own
+    Config.warnings: tuple[Mistake, ...]        legal but surely not meant: unused pools, useless keys
+    Config.draft(*, resolve: Resolve = resolve, descriptors: int | None = None) -> bytes
+        `resolve` turns a host name into the texts of its IP addresses, or raises OSError; it may block, so
+        call draft in a thread. `descriptors` is the soft descriptor limit that `max_clients: auto` is
+        computed from (None: the process's own). Raises ConfigInvalid.
     Config.locate(path: tuple[str | int, ...]) -> Place         str() is file:line:column
     Config.explain(errors: list[tuple[path, message]]) -> list[Mistake]     PlanInvalid.errors in the user's
     terms
@@ -65,7 +73,7 @@ repair.py):
 Keeping the last good one, for HUP, `pylb reload` and --watch (publish.py; not imported here, it needs the
 core):
 
-    publisher = Publisher(core, source)             core: anything with .apply(draft: bytes) -> int
+    publisher = Publisher(core, source)             core: anything with .apply and .useless
     outcome = await publisher.publish()             -> Published | Refused; one at a time
         Published(generation: int, config: Config)      .describe() -> one line
         Refused(mistakes: tuple[Mistake, ...], reason: str, exit_code: int)

@@ -9,7 +9,8 @@ from pylb.errors import Mistake
 
 @dataclass(frozen=True)
 class Published:
-    """A configuration is in force. `warnings` are of this machine, those of the file are in `config`."""
+    """A configuration is in force. `warnings` are the core's and of this machine, those of the file alone
+    are in `config`."""
 
     generation: int
     config: Config

@@ -42,6 +42,8 @@ class Engine(Protocol):
 
     def apply(self, draft: bytes, /) -> int: ...
 
+    def useless(self) -> list[tuple[KeyPath, str]]: ...
+
 
 Told = TypeVar("Told", Published, Adjusted, Refused)
 
@@ -187,14 +189,14 @@ class Publisher:
         except ConfigInvalid as error:
             return self._refuse(tuple(error.errors))
         except PlanInvalid as error:
-            paths = [(origin(plain, world.found, path), message) for path, message in error.errors]
-            return self._refuse(tuple(config.explain(paths)))
+            return self._refuse(_explained(config, plain, world, error.errors))
         except BindFailed as error:
             return self._answer(Refused((), _cannot_open(config, error), 1))
         except PylbError as error:
             return self._answer(Refused((), str(error), error.exit_code))
         self.config = config
-        return self._answer(Published(generation, config, warnings))
+        useless = map(str, _explained(config, plain, world, self._core.useless()))
+        return self._answer(Published(generation, config, (*useless, *warnings)))
 
     def _prepared(self, config: Config) -> tuple[Plain, World, tuple[str, ...]]:
         """The file's draft, the world that goes with it, and warnings. Blocks."""
@@ -219,6 +221,13 @@ class Publisher:
     def _answer(self, outcome: Told) -> Told:
         self._tell(outcome)
         return outcome
+
+
+def _explained(
+    config: Config, plain: Plain, world: World, listed: Sequence[tuple[KeyPath, str]]
+) -> tuple[Mistake, ...]:
+    """What the core says of a draft, at its places in the file."""
+    return tuple(config.explain([(origin(plain, world.found, path), message) for path, message in listed]))
 
 
 def _cannot_open(config: Config, error: BindFailed) -> str:

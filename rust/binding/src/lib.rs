@@ -73,6 +73,11 @@ impl Core {
         py.detach(|| self.engine.apply(draft)).map_err(|refusal| error::refused(py, refusal))
     }
 
+    /// What is useless in the plan in force, listed as `check` does.
+    fn useless<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        error::listed(py, &self.engine.useless())
+    }
+
     /// The eventfd that becomes readable when facts wait.
     fn fileno(&self) -> i32 {
         self.engine.fact_fd()

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use balance::Health;
+use plan::PlanError;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::apply::Doors;
@@ -69,6 +70,11 @@ impl Engine {
     /// Takes all waiting facts, oldest first.
     pub fn facts(&self) -> Vec<Fact> {
         self.shared.facts.take()
+    }
+
+    /// What is useless in the plan in force.
+    pub fn useless(&self) -> Vec<PlanError> {
+        self.shared.running().map(|running| running.plan.warnings.clone()).unwrap_or_default()
     }
 
     /// A snapshot of listeners, pools and backends.
