@@ -371,6 +371,25 @@ def test_reloads_do_not_touch_it(serve, origin):
     assert {line["status"] for line in balancer.access_log(2)} == {101, 200}
 
 
+def test_it_does_not_keep_the_plan_it_came_by(serve, origin):
+    """A tunnel in each of forty plans, which are large because of their hash tables."""
+    balancer = serve(site([origin(echo).address], pool={"balance": {"hash": {"header": "x-user"}}}))
+
+    def one_more() -> Talk:
+        balancer.hang_up()
+        talk = balancer.talk()
+        assert offer(talk).status == 101
+        return talk
+
+    talks = [one_more() for _ in range(10)]
+    before = balancer.memory()
+    talks += [one_more() for _ in range(40)]
+    assert balancer.memory() - before < 3 * MIB
+    for talk in talks:
+        assert talk.send("x").exactly(1) == b"x"
+        talk.close()
+
+
 @pytest.mark.parametrize("slow", ["client", "backend"])
 def test_who_does_not_read_holds_up_the_other(serve, origin, slow):
     """What goes into a standstill is bounded by the sockets' buffers and ours, and none of it is lost."""
@@ -476,3 +495,21 @@ def test_idle_tunnels_hold_no_buffers(serve, origin):
     for talk in talks:
         talk.close()
     assert grown / count < 16 * 1024, f"{grown / count:.0f} bytes per tunnel"
+
+
+# ---- drains
+
+
+def test_the_end_of_a_drain_cuts_it(serve, origin):
+    """Also where a reload has removed its backend; until then it is left alone."""
+    old, new = origin(echo), origin(name="new")
+    config = site([old.address], pool={"drain": {"timeout": "1s"}})
+    balancer = serve(config)
+    with balancer.talk() as talk:
+        assert offer(talk).status == 101
+        balancer.load(site([new.address], pool={"drain": {"timeout": "1s"}}))
+        assert talk.send("x").exactly(1) == b"x"
+        with pytest.raises(Cut, match="reset"):
+            talk.rest()
+    (line,) = balancer.access_log(1)
+    assert (line["status"], line["reason"]) == (101, "drain is over")

@@ -26,7 +26,7 @@ use crate::policy::{Ask, Policy};
 use crate::queue::Waiting;
 use crate::slow_start::{SlowStart, WHOLE};
 use crate::tier::{Tier, View};
-use crate::{Backend, Health, Tick};
+use crate::{Backend, Health, Live, Tick};
 
 /// A pool as configured, with its tables. All numbers of backends ("slots") are positions in [`Pool::backends`].
 #[derive(Debug)]
@@ -72,6 +72,12 @@ impl Shared {
     pub fn new() -> Self {
         Shared::default()
     }
+
+    /// [`Pool::release`] for whoever has let the pool itself go, and with it the knowledge of any limit.
+    pub fn release(&self, live: &Live) -> bool {
+        live.lower();
+        self.waiting.any()
+    }
 }
 
 /// The answer of [`Pool::choose`].
@@ -108,6 +114,11 @@ impl Pool {
     /// The backends, by slot.
     pub fn backends(&self) -> &[Backend] {
         &self.backends
+    }
+
+    /// What it shares with the pools of this name before and after it.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// How it chooses.

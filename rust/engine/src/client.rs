@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -66,12 +67,14 @@ impl Client {
                     Some(exchange) => exchange.run(&self.worker, &mut down).await,
                     None => After::Close,
                 };
-                *exchange = None;
+                if let After::Tunnel = after {
+                    return self.tunnel(exchange, &mut down).await;
+                }
                 self.worker.keep_exchange_box(exchange);
                 match after {
                     After::Next => {}
                     After::Close => return Box::pin(self.linger(&mut down, seat)).await,
-                    After::Abort => return down.abort(),
+                    After::Abort | After::Tunnel => return down.abort(),
                 }
             }
         }
@@ -130,6 +133,17 @@ impl Client {
             clock.expire_in(seat, listener.head_ms);
         }
         Poll::Pending
+    }
+
+    /// Goes on as a tunnel, which needs neither the exchange nor its plan.
+    fn tunnel<'a>(&'a self, mut exchange: ExchangeBox, down: &'a mut Conn) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+        let switched = exchange.take().map(|exchange| exchange.switch(&self.worker));
+        self.worker.keep_exchange_box(exchange);
+        Box::pin(async move {
+            if let Some(switched) = switched {
+                switched.run(&self.worker, down).await;
+            }
+        })
     }
 
     /// Answers a request whose head was not understood or did not arrive.
@@ -256,6 +270,6 @@ mod tests {
     #[test]
     fn an_idle_connection_stays_small() {
         // Up to 416 bytes tokio's task takes 512, and with its registration a connection stays under 1 KiB.
-        assert!(size_of_future(Client::serve) <= 416);
+        assert!(size_of_future(Client::serve) <= 416, "{}", size_of_future(Client::serve));
     }
 }

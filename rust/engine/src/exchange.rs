@@ -57,6 +57,8 @@ pub(crate) enum After {
     Close,
     /// Cut: the answer is incomplete.
     Abort,
+    /// [`Exchange::switch`]: plain bytes from here on.
+    Tunnel,
 }
 
 impl After {
@@ -153,7 +155,7 @@ impl Exchange {
         let after = match result {
             Ok(Sent::Relayed) if down.has_backlog() => Box::pin(self.flush(worker, down)).await,
             Ok(Sent::Relayed) => After::of(down),
-            Ok(Sent::Switched) => Box::pin(self.tunnel(worker, down)).await,
+            Ok(Sent::Switched) => return After::Tunnel,
             Ok(Sent::Reply(answer)) => Box::pin(self.answer(worker, down, *answer)).await,
             Err(failure) => Box::pin(self.fail(worker, down, failure)).await,
         };

@@ -1,13 +1,16 @@
 //! A backend that was picked: the proof that a slot is held, and the place to say how it went.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use balance::Budget;
+use balance::{Budget, Live, Shared};
 use plan::{Address, PoolPlan, Retries, Tick};
 
 use crate::observe::facts::Fact;
-use crate::running::Held;
+use crate::observe::meter::Meter;
+use crate::running::{BackendRecord, Held};
 use crate::upstream::pool::Terms;
+use crate::wait::seating::Seating;
 use crate::worker::Worker;
 
 /// A slot of a pool; dropping it lowers the backend's requests in flight.
@@ -15,12 +18,22 @@ pub(crate) struct Pick {
     held: Held,
     pool: u32,
     slot: u32,
+    /// A [`Stay`] has taken the slot over.
+    is_handed_on: bool,
+}
+
+/// A slot that is held by what outlives its plan: for tunnels, which must not keep the plan they came by.
+pub(crate) struct Stay {
+    live: Arc<Live>,
+    shared: Arc<Shared>,
+    seating: Arc<Seating>,
+    record: Arc<BackendRecord>,
 }
 
 impl Pick {
     /// Takes over the slot that `choose` has raised.
     pub(crate) fn new(held: Held, pool: u32, slot: u32) -> Self {
-        Pick { held, pool, slot }
+        Pick { held, pool, slot, is_handed_on: false }
     }
 
     pub(crate) fn live(&self) -> u64 {
@@ -47,7 +60,7 @@ impl Pick {
 
     /// Whether the backend's drain is over: what is still open there is cut.
     pub(crate) fn is_cut(&self, now: Tick) -> bool {
-        self.backend().live.drain_until().is_some_and(|until| until <= now)
+        is_over(&self.backend().live, now)
     }
 
     /// How its idle connections are kept; `announced` is what the backend itself said.
@@ -94,6 +107,17 @@ impl Pick {
         self.held.record(self.pool, self.slot).note_cut();
     }
 
+    /// Holds the slot without the plan.
+    pub(crate) fn stay(mut self) -> Stay {
+        self.is_handed_on = true;
+        Stay {
+            live: Arc::clone(&self.backend().live),
+            shared: Arc::clone(self.pool().pool.shared()),
+            seating: Arc::clone(self.held.seating(self.pool)),
+            record: Arc::clone(self.held.record(self.pool, self.slot)),
+        }
+    }
+
     #[cold]
     fn wake_next(&self) {
         self.held.seating(self.pool).wake_next(self.live());
@@ -110,8 +134,38 @@ impl Pick {
 
 impl Drop for Pick {
     fn drop(&mut self) {
-        if self.pool().pool.release(self.slot) {
+        if !self.is_handed_on && self.pool().pool.release(self.slot) {
             self.wake_next();
         }
     }
+}
+
+impl Stay {
+    /// Whether the backend's drain is over: what is still open there is cut.
+    pub(crate) fn is_cut(&self, now: Tick) -> bool {
+        is_over(&self.live, now)
+    }
+
+    /// Counts a tunnel that was cut.
+    pub(crate) fn note_cut(&self, worker: &Worker) {
+        worker.meter().cut.add(1);
+        self.record.note_cut();
+    }
+
+    /// What counts the backend's requests.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.record.meter
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if self.shared.release(&self.live) {
+            self.seating.wake_next(self.live.id());
+        }
+    }
+}
+
+fn is_over(live: &Live, now: Tick) -> bool {
+    live.drain_until().is_some_and(|until| until <= now)
 }

@@ -93,7 +93,7 @@ impl Running {
         &self.listeners[listener as usize]
     }
 
-    pub(crate) fn record(&self, pool: u32, slot: u32) -> &BackendRecord {
+    pub(crate) fn record(&self, pool: u32, slot: u32) -> &Arc<BackendRecord> {
         &self.backends[pool as usize][slot as usize]
     }
 

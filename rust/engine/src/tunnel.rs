@@ -51,7 +51,7 @@ impl End {
             End::Client => Some("client gone"),
             End::Backend => Some("backend gone"),
             End::Idle => Some("tunnel idle"),
-            End::Drained => Some("drained"),
+            End::Drained => Some("drain is over"),
             End::Stopped => Some("stopped"),
         }
     }

@@ -227,7 +227,9 @@ impl Worker {
         self.exchanges.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn keep_exchange_box(&self, spare: ExchangeBox) {
+    /// Ends what is left of an exchange, and keeps its box.
+    pub(crate) fn keep_exchange_box(&self, mut spare: ExchangeBox) {
+        *spare = None;
         let mut exchanges = self.exchanges.borrow_mut();
         if exchanges.len() < SPARE_EXCHANGES {
             exchanges.push(spare);

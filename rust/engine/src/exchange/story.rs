@@ -1,17 +1,19 @@
 //! What an exchange leaves behind: numbers in the meters and a line in the log.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use plan::Tick;
+use plan::{LogFormat, Tick};
+use wire::Head;
 
 use super::Exchange;
 use crate::observe::log::Record;
+use crate::observe::meter::Meter;
 use crate::worker::Worker;
 
-/// The status of an exchange that became a tunnel.
-const SWITCHED: u16 = 101;
-
 /// What the log will tell.
+#[derive(Clone, Copy)]
 pub(super) struct Story {
     pub(super) started: Tick,
     /// Time in the pool's queue, if it had to wait there.
@@ -28,67 +30,74 @@ pub(super) struct Story {
     pub(super) reused: bool,
 }
 
+/// Who an exchange was between.
+pub(super) struct Names<'a> {
+    pub(super) id: &'a [u8],
+    pub(super) client: IpAddr,
+    pub(super) request: Option<&'a Head>,
+    pub(super) route: Option<&'a str>,
+    pub(super) pool: Option<&'a str>,
+    pub(super) backend: Option<&'a str>,
+    pub(super) attempts: &'a [(&'a str, &'static str)],
+    pub(super) sticky: Option<&'static str>,
+}
+
 impl Exchange {
     /// Counts and logs, and gives the head's page back.
     pub(super) fn close_book(&mut self, worker: &Worker) {
         let took = since(self.story.started, self.story.ended.unwrap_or_else(|| worker.now()));
         self.count(worker, took);
-        let log = &self.held.plan.log;
-        if self.listener().access_log && log.access != plan::Sink::Off {
-            self.log(worker, took);
+        if let Some(format) = self.log_format() {
+            let attempts = self.attempts();
+            self.story.log(worker, took, &self.names(&attempts), format);
         }
         if let Some(head) = self.head.take() {
             worker.buffers.borrow_mut().pages.give(head.into_page());
         }
     }
 
-    fn count(&self, worker: &Worker, mut took: Duration) {
-        if self.story.status == SWITCHED {
-            // The answer was the 101; how long the tunnel lived says nothing about anybody's speed.
-            took = self.story.first_byte.unwrap_or(took);
-        }
-        let meters = self.held.meters(self.listener);
-        let route = self.progress.route.and_then(|route| meters.routes.get(route as usize));
-        route.unwrap_or(&meters.unrouted).lane(worker.index).exchange(self.story.status, took);
+    fn count(&self, worker: &Worker, took: Duration) {
+        self.meter().lane(worker.index).exchange(self.story.status, took);
         if let Some((pool, slot)) = self.story.served_by {
             self.held.record(pool, slot).meter.lane(worker.index).exchange(self.story.status, took);
         }
-        // A tunnel counts its bytes while they move.
-        if self.story.status != SWITCHED {
-            worker.meter().bytes_in.add(self.story.bytes_in);
-            worker.meter().bytes_out.add(self.story.bytes_out);
-        }
+        worker.meter().bytes_in.add(self.story.bytes_in);
+        worker.meter().bytes_out.add(self.story.bytes_out);
     }
 
-    fn log(&self, worker: &Worker, took: Duration) {
-        let plan = &self.held.plan;
-        let backend = |pool: u32, slot: u32| &*self.held.pool(pool).pool.backends()[slot as usize].name;
-        let attempts: Vec<_> =
-            self.tries.failed().iter().map(|(pool, slot, why)| (backend(*pool, *slot), *why)).collect();
-        let route = self.progress.route.map(|route| &*self.listener().routes[route as usize].name);
-        let record = Record {
-            at: worker.clock.wall(self.story.started) + took,
+    /// What counts this exchange, beside its backend.
+    pub(super) fn meter(&self) -> &Arc<Meter> {
+        let meters = self.held.meters(self.listener);
+        let route = self.progress.route.and_then(|route| meters.routes.get(route as usize));
+        route.unwrap_or(&meters.unrouted)
+    }
+
+    /// How it is logged, if it is.
+    pub(super) fn log_format(&self) -> Option<LogFormat> {
+        let log = &self.held.plan.log;
+        (self.listener().access_log && log.access != plan::Sink::Off).then_some(log.format)
+    }
+
+    /// Backends that were tried in vain, and why.
+    pub(super) fn attempts(&self) -> Vec<(&str, &'static str)> {
+        self.tries.failed().iter().map(|(pool, slot, why)| (self.backend_name(*pool, *slot), *why)).collect()
+    }
+
+    pub(super) fn names<'a>(&'a self, attempts: &'a [(&'a str, &'static str)]) -> Names<'a> {
+        Names {
             id: self.request_id(),
             client: self.client,
             request: self.head.as_ref(),
-            route,
+            route: self.progress.route.map(|route| &*self.listener().routes[route as usize].name),
             pool: self.story.served_by.map(|(pool, _)| &*self.held.pool(pool).name),
-            backend: self.story.served_by.map(|(pool, slot)| backend(pool, slot)),
-            attempts: &attempts,
-            status: self.story.status,
-            proxy_status: self.story.error,
+            backend: self.story.served_by.map(|(pool, slot)| self.backend_name(pool, slot)),
+            attempts,
             sticky: self.pinned(),
-            reason: self.story.reason,
-            bytes_in: self.story.bytes_in,
-            bytes_out: self.story.bytes_out,
-            queued: self.story.queued,
-            connect: self.story.connect,
-            first_byte: self.story.first_byte,
-            total: took,
-            reused: self.story.reused,
-            leniency: self.head.as_ref().and_then(wire::Head::leniency),
-        };
-        worker.log.write(&record, plan.log.format, &worker.shared.log);
+        }
+    }
+
+    fn backend_name(&self, pool: u32, slot: u32) -> &str {
+        &self.held.pool(pool).pool.backends()[slot as usize].name
     }
 }
 
@@ -108,6 +117,33 @@ impl Story {
             served_by: None,
             reused: false,
         }
+    }
+
+    /// Writes the line of an exchange that `took` so long.
+    pub(super) fn log(&self, worker: &Worker, took: Duration, names: &Names<'_>, format: LogFormat) {
+        let record = Record {
+            at: worker.clock.wall(self.started) + took,
+            id: names.id,
+            client: names.client,
+            request: names.request,
+            route: names.route,
+            pool: names.pool,
+            backend: names.backend,
+            attempts: names.attempts,
+            status: self.status,
+            proxy_status: self.error,
+            sticky: names.sticky,
+            reason: self.reason,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            queued: self.queued,
+            connect: self.connect,
+            first_byte: self.first_byte,
+            total: took,
+            reused: self.reused,
+            leniency: names.request.and_then(Head::leniency),
+        };
+        worker.log.write(&record, format, &worker.shared.log);
     }
 
     /// The time now; that of the request's start, which costs no system call, while it is `first` and has not waited.
