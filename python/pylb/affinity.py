@@ -107,6 +107,14 @@ class KeyRing:
         self._environ = environ
         self._passing: tuple[bytes, ...] | None = None
 
+    def found(self, state_dir: str | None) -> tuple[bytes, ...] | None:
+        """The ring if there is one that may be read; makes none."""
+        folder = Path(state_dir) if state_dir else state_directory(self._environ)
+        try:
+            return _read(folder / NAME)
+        except (OSError, PylbError):
+            return None
+
     def kept(self, state_dir: str | None) -> Kept:
         """Reads the ring, or makes it. Where `state_dir` is given but cannot hold it, raises PylbError. Where
         nothing was said and the default cannot be written to (a container), one for this process will do."""

@@ -141,7 +141,7 @@ def explain(
         raise ConfigInvalid(errors)
     config = source.load()
     question = asked(config.model, method.upper(), url, headers=header, client=client, listener=listener)
-    trace = decision(config, question)
+    trace = decision(config, question, os.environ)
     click.echo(json.dumps(trace) if as_json else told(config, trace))
 
 

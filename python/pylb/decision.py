@@ -5,11 +5,13 @@ in the file where it was said.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pylb.affinity import KeyRing
 from pylb.asked import Asked
 from pylb.config import Config, verdict
+from pylb.config.desired import NO_KEYS
 from pylb.core import Core
 from pylb.errors import Path
 
@@ -25,9 +27,11 @@ Trace = dict[str, Any]
 Lines = Iterator[tuple[str, str]]
 
 
-def decision(config: Config, asked: Asked) -> Trace:
-    """The core's trace of a request. `config` must have passed a check. Looks up names, and blocks."""
-    draft = verdict.draft(config)
+def decision(config: Config, asked: Asked, environ: Mapping[str, str]) -> Trace:
+    """The core's trace of a request. `config` must have passed a check. Sticky cookies of a pylb whose state
+    directory may be read here are understood. Looks up names, and blocks."""
+    ring = KeyRing(environ).found(config.model.state_dir) or NO_KEYS
+    draft = verdict.draft(config, ring=ring)
     headers = list(asked.headers)
     return dict(
         json.loads(Core.explain(draft, asked.listener, asked.method, asked.target, headers, asked.client))

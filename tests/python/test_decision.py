@@ -1,11 +1,13 @@
 """`pylb explain`: what it says of a request, beside the places in the file."""
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from pylb import cli
+from pylb.affinity import KeyRing, ids
 
 FILE = """\
 listeners:
@@ -129,3 +131,22 @@ def test_a_file_with_mistakes_is_not_explained() -> None:
     assert found.exit_code == 3
     assert 'there is no pool "cnry"' in found.output
     assert "is no regular expression" in found.output
+
+
+def test_a_cookie_of_the_pylb_that_runs_here_is_understood(tmp_path: Path) -> None:
+    Path("pylb.yaml").write_text(
+        FILE.replace("[127.0.0.1:9001]", "[127.0.0.1:9001, 127.0.0.1:9003]") + "state_dir: state\n"
+    )
+    keys = KeyRing({}).kept(str(tmp_path / "state")).keys
+    (entry,) = ids("web", ["127.0.0.1:9001", "127.0.0.1:9003"], keys)
+    for at, name in enumerate(["127.0.0.1:9001", "127.0.0.1:9003"]):
+        token = bytes([entry["number"]]) + (30_000_000).to_bytes(4, "big") + bytes.fromhex(entry["ids"][at])
+        cookie = base64.urlsafe_b64encode(token).decode().rstrip("=")
+        found = explain("GET", "http://shop.example/", "-H", f"Cookie: pylb={cookie}")
+        assert f"backend   {name}, where the client was before" in found.output
+
+
+def test_nothing_is_written_to_answer_a_question(tmp_path: Path) -> None:
+    Path("pylb.yaml").write_text(FILE + "state_dir: state\n")
+    assert explain("GET", "http://shop.example/").exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pylb.yaml"]

@@ -9,10 +9,11 @@ write, so what it finds there is a mistake of the file, too.
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from pylb.config.address import host_port
-from pylb.config.desired import Found, Plain, World, desired, names, origin
+from pylb.config.desired import NO_KEYS, Found, Plain, World, desired, names, origin
 from pylb.config.draft import STAND_IN, Resolve, Unresolved, resolve
 from pylb.config.loaded import Config, in_order
 from pylb.core import Core, PlanInvalid
@@ -21,10 +22,11 @@ from pylb.errors import ConfigInvalid, Mistake, Path
 _NOTHING: Found = MappingProxyType({})
 
 
-def draft(config: Config, *, resolve: Resolve = resolve) -> bytes:
+def draft(config: Config, *, resolve: Resolve = resolve, ring: Sequence[bytes] = NO_KEYS) -> bytes:
     """A draft to compile and throw away, as one of a pylb that has just started. Blocks; raises
     ConfigInvalid."""
-    return _encoded(config, *drafted(config, resolve=resolve))
+    plain, found = drafted(config, resolve=resolve)
+    return _encoded(config, plain, World(found, ring))
 
 
 def drafted(config: Config, *, resolve: Resolve = resolve, known: Found = _NOTHING) -> tuple[Plain, Found]:
@@ -98,10 +100,10 @@ def _judged(config: Config, plain: Plain, found: Found) -> tuple[list[Mistake], 
         return config.explain([(origin(plain, found, path), message) for path, message in listed])
 
     try:
-        return [], told(Core.check(_encoded(config, plain, found)))
+        return [], told(Core.check(_encoded(config, plain, World(found))))
     except PlanInvalid as error:
         return told(error.errors), []
 
 
-def _encoded(config: Config, plain: Plain, found: Found) -> bytes:
-    return json.dumps(desired(plain, World(found, keys=config.keys))).encode()
+def _encoded(config: Config, plain: Plain, world: World) -> bytes:
+    return json.dumps(desired(plain, replace(world, keys=config.keys))).encode()
