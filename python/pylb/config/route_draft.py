@@ -7,6 +7,9 @@ from pylb.config.routes import HeaderEdits, Match, RateLimit, Route
 from pylb.config.scalar import milliseconds
 from pylb.config.wanted import Regex, Wanted
 
+_NONE = HeaderEdits()
+"""Made once: a default of its own for every route would be copied ten thousand times."""
+
 
 def route_draft(route: Route) -> dict[str, Any]:
     return {
@@ -49,5 +52,6 @@ def _rate_limit(limit: RateLimit) -> dict[str, Any]:
     }
 
 
-def _edits(edits: HeaderEdits) -> dict[str, Any]:
+def _edits(edits: HeaderEdits | None) -> dict[str, Any]:
+    edits = edits or _NONE
     return {"set": edits.set, "add": edits.add, "remove": list(edits.remove)}

@@ -167,9 +167,9 @@ class Route(Section):
     timeouts: RouteTimeouts = RouteTimeouts()
     rate_limit: RateLimit | None = None
     rewrite: Annotated[Rewrite, Some] | None = Field(default=None, examples=["{strip_prefix: /api}"])
-    request_headers: HeaderEdits = HeaderEdits()
+    request_headers: HeaderEdits | None = None
     """Header fields to change on the way to the backend."""
-    response_headers: HeaderEdits = HeaderEdits()
+    response_headers: HeaderEdits | None = None
     """Header fields to change on the way to the client."""
 
     @property
