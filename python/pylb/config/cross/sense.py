@@ -11,6 +11,8 @@ from pylb.errors import Mistake, Path
 
 FOR_BACKENDS = ("timeouts", "rewrite", "request_headers")
 """Keys of a route that are only about backends."""
+OWN = (400, 408, 413, 426, 429, 502, 503, 504)
+"""Statuses with which pylb itself answers once the route is found."""
 
 
 def warnings(settings: Settings, tree: Tree) -> Iterator[Mistake]:
@@ -63,6 +65,12 @@ def _pool(path: Path, pool: Pool, tree: Tree) -> Iterator[Mistake]:
         yield Mistake(
             tree.locate_key((*path, "queue")), (*path, "queue"), text, "add max_in_flight: 100, or remove it"
         )
+    for status in pool.errors:
+        if status not in OWN:
+            at = (*path, "errors", str(status))
+            text = f"pylb has no answer {status} of its own here; those of backends pass as they are"
+            own = ", ".join(map(str, OWN))
+            yield Mistake(tree.locate_key(at), at, text, f"remove it, or choose from {own}")
     if pool.retries.per_try is not None and "timeout" not in on:
         at = (*path, "retries", "per_try")
         text = "a try that `per_try` ends is not followed by another"
