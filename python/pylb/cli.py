@@ -20,7 +20,18 @@ from pylb.command import Commands, admin_option, option
 from pylb.errors import ConfigInvalid, PylbError
 
 DEFAULT_FILE = Path("pylb.yaml")
-EXAMPLES = ("default", "docker", "gunicorn", "systemd", "uvicorn")
+EXAMPLES = (
+    "default",
+    "docker",
+    "gradio",
+    "gunicorn",
+    "jupyter",
+    "mcp",
+    "socketio",
+    "streamlit",
+    "systemd",
+    "uvicorn",
+)
 
 
 _config = click.argument(

@@ -4,10 +4,12 @@ A test without its tool is skipped and says which package brings it. Where PYLB_
 .ci/run, it fails instead: there, a skipped test would be a hole nobody sees.
 """
 
+import importlib
 import importlib.util
 import os
 import shutil
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import pytest
 
@@ -22,11 +24,11 @@ def tool(name: str) -> str:
     return path
 
 
-def module(name: str) -> str:
-    """The name of an importable module; skips the test if there is none."""
-    if importlib.util.find_spec(name) is None:
-        skip(f"{name} is missing; pip install '.[test]' brings it")
-    return name
+def module(name: str, extra: str = "test") -> Any:
+    """A module that an extra of pylb brings; skips the test if there is none."""
+    if importlib.util.find_spec(name.split(".")[0]) is None:
+        skip(f"{name} is missing; pip install '.[{extra}]' brings it")
+    return importlib.import_module(name)
 
 
 def skip(reason: str) -> NoReturn:
@@ -34,3 +36,12 @@ def skip(reason: str) -> NoReturn:
     if os.environ.get("PYLB_NO_SKIP") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def why_not(attempt: Callable[[], object]) -> str:
+    """What an attempt that has to fail says of it; "" if it does not fail."""
+    try:
+        attempt()
+    except Exception as error:
+        return repr(error)
+    return ""
