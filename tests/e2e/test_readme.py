@@ -105,6 +105,7 @@ def test_the_demo_answers_from_three_origins_in_turn(tmp_path):
         until("the demo listens", lambda: _answers(*DEMO), seconds=60)
         with Talk(DEMO) as talk:
             answers = [talk.get().body.decode() for _ in range(6)]
+        until("commands reach it", lambda: pylb("status", environ=environ).returncode == 0)
         status = pylb("status", environ=environ)
         assert sorted(answers[:3]) == [f"Hello from origin {number}\n" for number in (1, 2, 3)]
         assert answers[3:] == answers[:3]

@@ -41,7 +41,7 @@ class _Spot:
         if part == "[key]":
             self.is_key = True
             return self.types
-        if chosen := [kind for tag, kind in self.types if tag == part]:
+        if chosen := [kind for tag, kind in self.types if tag and tag == part]:
             return [("", kind) for kind in chosen]
         self.path = (*self.path, part)
         kinds = [kind for _, kind in self.types]
