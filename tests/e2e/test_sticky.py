@@ -26,7 +26,8 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{18}")
 def sticky(origins, **rule):
     """A site whose pool keeps clients; by cookie, unless the rule says otherwise."""
     rule = {"cookie": "pylb", "keys": [KEY], **rule} if "cookie" in rule or not rule else rule
-    return site([one.address for one in origins], pool={"sticky": rule})
+    many = {"limits": {"requests": 1_000_000}}
+    return site([one.address for one in origins], pool={"sticky": rule}, listener=many)
 
 
 def cookie_of(answer: Response) -> str | None:
