@@ -118,21 +118,22 @@ def test_who_is_not_trusted_cannot_say_so(serve, origins):
         assert "Secure" not in (talk.get("/", "X-Forwarded-Proto: https").get("set-cookie") or "")
 
 
+def aged(cookie: str, minutes: int) -> str:
+    """The same cookie, issued earlier."""
+    name, _, value = cookie.partition("=")
+    number, minute, key = struct.unpack(">BIQ", base64.urlsafe_b64decode(value + "=="))
+    raw = struct.pack(">BIQ", number, minute - minutes, key)
+    return f"{name}={base64.urlsafe_b64encode(raw).decode().rstrip('=')}"
+
+
 def test_it_is_written_again_past_half_its_ttl(serve, origins):
     balancer = serve(sticky(origins(3), cookie="pylb", ttl="4m"))
     with balancer.talk() as talk:
-        first = talk.get()
-        name, _, value = (cookie_of(first) or "").partition("=")
-        number, minute, key = struct.unpack(">BIQ", base64.urlsafe_b64decode(value + "=="))
-
-        def aged(minutes: int) -> Response:
-            raw = struct.pack(">BIQ", number, minute - minutes, key)
-            return talk.get("/", f"Cookie: {name}={base64.urlsafe_b64encode(raw).decode().rstrip('=')}")
-
-        assert aged(0).get("set-cookie") is None
+        name, cookie = visit(talk)
+        assert visit(talk, cookie) == (name, cookie)
         for minutes in (2, 4):
-            old = aged(minutes)
-            assert (old.body, old.get("set-cookie") is not None) == (first.body, True)
+            old = talk.get("/", f"Cookie: {aged(cookie or '', minutes)}")
+            assert (old.body.decode(), old.get("set-cookie") is not None) == (name, True)
 
 
 def switches(ask: Ask) -> None:
@@ -312,6 +313,27 @@ def test_a_full_backend_is_waited_for_and_then_left_this_once(serve, origin):
         assert visit(talk, cookie) == (name, cookie)
     (line,) = balancer.access_log(1, lambda line: line["sticky"] == "escaped")
     assert line["ms"]["queue"] >= 900
+
+
+def test_a_backend_that_is_emptied_keeps_its_clients_and_gets_no_new_ones(serve, origins):
+    backends = origins(3)
+    config = sticky(backends, cookie="pylb", ttl="4m")
+    config["pools"]["app"]["drain"] = {"timeout": "2s"}
+    balancer = serve(config)
+    with balancer.talk() as talk:
+        sessions = new_sessions(talk, 30)
+        gone = backends[0]
+        assert balancer.command("drain", "app", gone.address).returncode == 0
+        began = time.monotonic()
+        mine = [session for session in sessions if session[1] == gone.name]
+        assert visit_all(talk, mine) == mine
+        assert gone.name not in {name for _, name in new_sessions(talk, 30)}
+        assert talk.get("/", f"Cookie: {aged(mine[0][0], 3)}").get("set-cookie") is None, "not for long"
+        until("its time is over", lambda: visit(talk, mine[0][0])[0] != gone.name)
+        assert 1.5 < time.monotonic() - began < 6
+        after = visit_all(talk, mine)
+        assert gone.name not in {name for _, name in after}
+        assert visit_all(talk, after) == after
 
 
 # ---- other keys

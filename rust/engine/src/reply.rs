@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use plan::{Page, Reply};
-use wire::{FieldEdits, Head, Method, RateLimit};
+use wire::{FieldEdits, Head, Method, RateLimit, Version};
 
 use crate::failure::Failure;
 
@@ -111,8 +111,10 @@ impl Answer {
         if self.status == 405 {
             lines.put("allow", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
         }
-        if !to.keep_alive {
-            lines.put("connection", b"close");
+        match to.request.map(Head::version) {
+            _ if !to.keep_alive => lines.put("connection", b"close"),
+            Some(Version::Http10) => lines.put("connection", b"keep-alive"),
+            _ => {}
         }
     }
 

@@ -64,6 +64,12 @@ fn to_head_the_length_is_that_of_the_body_it_does_not_get() {
 }
 
 #[test]
+fn a_client_of_http_1_0_is_told_that_the_connection_stays() {
+    let (head, _) = rendered(&busy(), "GET / HTTP/1.0\r\nConnection: keep-alive\r\n", None);
+    assert!(head.ends_with("\r\nconnection: keep-alive"), "{head}");
+}
+
+#[test]
 fn grpc_clients_find_the_status_in_the_head() {
     for (asked, answered) in [
         ("application/grpc", "application/grpc"),
