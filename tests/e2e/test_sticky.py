@@ -443,7 +443,7 @@ def test_ten_thousand_strangers(serve, origins):
     balancer = serve(sticky(backends))
     with balancer.talk() as talk:
         genuine = (visit(talk)[1] or "").removeprefix("pylb=")
-        seen = Counter()
+        seen: Counter[str] = Counter()
         for stranger in strangers(genuine, [], []) * 5:
             answer = talk.get("/", f"Cookie: pylb={stranger}")
             assert (answer.status, bool(answer.get("set-cookie"))) == (200, True), stranger
