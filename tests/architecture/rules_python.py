@@ -21,6 +21,7 @@ PURE_MODULES = (
     "pylb.config.sticky",
     "pylb.config.cross",
     "pylb.config.pages",
+    "pylb.config.wording",
     "pylb.config.scalar",
     "pylb.config.text",
     "pylb.config.shorthand",

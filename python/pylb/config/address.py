@@ -10,8 +10,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
-from pylb.config.scalar import Kind, shown, whole, wrong
+from pylb.config.scalar import whole
 from pylb.config.text import HOST, authority, file_path, ip
+from pylb.config.wording import Kind, shown, wrong
 
 
 def bind(value: object, info: ValidationInfo) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from pylb.config.scalar import Kind, shown, suggest, wrong
+from pylb.config.wording import Kind, shown, suggest, wrong
 
 LARGEST_BODY = 64 * 1024
 """Bytes of a body that is written in the file."""

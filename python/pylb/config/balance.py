@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from pylb.config.scalar import Kind, shown, wrong
 from pylb.config.text import cookie, token
+from pylb.config.wording import Kind, shown, wrong
 
 Policy = Literal[
     "two_choices", "round_robin", "least_connections", "peak_ewma", "ip_hash", "hash", "random", "failover"

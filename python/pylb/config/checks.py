@@ -6,9 +6,10 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from pylb.config import shorthand
 from pylb.config.address import Port
-from pylb.config.scalar import Duration, Kind, Whole
+from pylb.config.scalar import Duration, Whole
 from pylb.config.section import Section, default, point
 from pylb.config.text import FieldValue, RequestPath, StatusRange, Token
+from pylb.config.wording import Kind
 
 
 class Check(Section):

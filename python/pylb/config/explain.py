@@ -14,9 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from pylb.config.model import Settings
-from pylb.config.scalar import Kind, shown, suggest
 from pylb.config.section import Section
 from pylb.config.tree import Tree, dotted
+from pylb.config.wording import Kind, shown, suggest
 from pylb.errors import Mistake, Path
 
 Tagged = tuple[str, Any]

@@ -13,11 +13,12 @@ from pylb.config import shorthand
 from pylb.config.address import AdminBind
 from pylb.config.listeners import Listener
 from pylb.config.pools import Pool
-from pylb.config.scalar import Auto, Kind, Pause
+from pylb.config.scalar import Auto, Pause
 from pylb.config.secret import Secret
 from pylb.config.section import Binds, Section, Some, default, refuse
 from pylb.config.shorthand import MessagesSink, Sink
 from pylb.config.text import FilePath, Name
+from pylb.config.wording import Kind
 
 
 class Admin(Section):

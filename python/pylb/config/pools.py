@@ -13,7 +13,6 @@ from pylb.config.checks import Health
 from pylb.config.scalar import (
     Amount,
     Duration,
-    Kind,
     LearnedOrDuration,
     OffOrDuration,
     OffOrSize,
@@ -24,6 +23,7 @@ from pylb.config.scalar import (
 from pylb.config.section import Section, Some, default, point, refuse
 from pylb.config.sticky import Sticky
 from pylb.config.text import FilePath
+from pylb.config.wording import Kind
 
 
 class Server(Section):

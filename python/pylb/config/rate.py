@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from pylb.config.scalar import Kind, shown, wrong
+from pylb.config.wording import Kind, shown, wrong
 
 MOST = 1_000_000
 """The largest number in a rate."""

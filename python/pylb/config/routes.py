@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from pylb.config import shorthand
 from pylb.config.answer import Body, ContentType, RedirectStatus, Status, Target
 from pylb.config.rate import RateText
-from pylb.config.scalar import Amount, Duration, Kind, Whole
+from pylb.config.scalar import Amount, Duration, Whole
 from pylb.config.section import Networks, Section, Some, default, refuse
 from pylb.config.selector import RateKey, SplitKey
 from pylb.config.text import (
@@ -27,6 +27,7 @@ from pylb.config.text import (
     UrlPath,
 )
 from pylb.config.wanted import RoutePath, WantedValue
+from pylb.config.wording import Kind
 
 ACTIONS = ("pool", "split", "redirect", "respond")
 """What may become of a request; every route has exactly one of them."""

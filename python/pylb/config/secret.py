@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, SecretStr, WithJsonSchema
 
 from pylb import affinity
-from pylb.config.scalar import Kind, below, shown, wrong
 from pylb.config.shorthand import one_or_more
+from pylb.config.wording import Kind, below, shown, wrong
 
 SHORTEST = 16
 """Characters; a random text of this length cannot be guessed."""

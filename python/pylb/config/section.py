@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pylb.config import shorthand
 from pylb.config.address import Bind, Network
-from pylb.config.scalar import Kind
+from pylb.config.wording import Kind
 
 Some = BeforeValidator(shorthand.some)
 """Refuses a list or mapping without entries."""

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from pylb.config.scalar import Kind, below, shown, wrong
 from pylb.config.shorthand import one_key
 from pylb.config.text import cookie, parameter, token
+from pylb.config.wording import Kind, below, shown, wrong
 
 Where = Literal["header", "cookie", "query"]
 _NAMES: dict[str, Callable[[str], str]] = {"header": token, "cookie": cookie, "query": parameter}

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
-from pylb.config.scalar import Kind, shown, suggest, wrong
 from pylb.config.text import file_path
+from pylb.config.wording import Kind, shown, suggest, wrong
 
 _LEARN = ("response_header", "response_cookie", "request_header", "request_cookie", "request_query")
 

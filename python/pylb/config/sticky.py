@@ -10,11 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from pylb.config import shorthand
 from pylb.config.presets import PRESETS, spelled_out
-from pylb.config.scalar import Duration, Kind, shown, suggest, wrong
+from pylb.config.scalar import Duration
 from pylb.config.secret import Keys
 from pylb.config.section import Section, default
 from pylb.config.selector import Selector
 from pylb.config.text import Cookie, Parameter, Token
+from pylb.config.wording import Kind, shown, suggest, wrong
 
 FORMS = ("cookie", "header", "query", "source_ip", "learn", "preset")
 """Keys of which `sticky` has exactly one."""

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainValidator, ValidationInfo, WithJsonSchema
 
-from pylb.config.scalar import Kind, shown, wrong
+from pylb.config.wording import Kind, shown, wrong
 
 HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 """A host name in lower case, perhaps with a wildcard in front."""

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from pylb.config.scalar import Kind, below, shown, switch, wrong
+from pylb.config.scalar import switch
 from pylb.config.shorthand import one_key
 from pylb.config.text import field_value, url_path
+from pylb.config.wording import Kind, below, shown, wrong
 
 LONGEST_REGEX = 4096
 """Characters of one regular expression."""

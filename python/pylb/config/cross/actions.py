@@ -5,8 +5,8 @@ from typing import Any
 
 from pylb.config.cross.walk import mapping, routes
 from pylb.config.routes import ACTIONS, Route, actions
-from pylb.config.scalar import suggest
 from pylb.config.tree import Tree, dotted
+from pylb.config.wording import suggest
 from pylb.errors import Mistake, Path
 
 WITHOUT_BODY = (204, 205, 304)

@@ -5,8 +5,8 @@ from typing import Any
 
 from pylb.config.cross.walk import entries, mapping, routes
 from pylb.config.model import Settings
-from pylb.config.scalar import suggest
 from pylb.config.tree import Tree
+from pylb.config.wording import suggest
 from pylb.errors import Mistake, Path
 
 
