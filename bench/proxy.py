@@ -55,6 +55,8 @@ def check(peer: Peer) -> None:
     head = _get("/echo")[1].decode().lower()
     wanted = ("x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", f"x-forwarded-host: 127.0.0.1:{PORT}")
     missing = [field for field in wanted if f"\r\n{field}\r\n" not in head]
+    if "\r\nx-request-id: " not in head:
+        missing.append("x-request-id")
     if peer.parses and missing:
         raise Unfit(f"{peer.name} does not send {', '.join(missing)}")
 

@@ -1,9 +1,9 @@
 """The proxies that are compared, each in a file of its own with the best honest settings we know for it.
 
 The same for all: one worker, keep-alive to clients and backends with room for 512 connections to each
-backend, HTTP/1.1 to the backends, round robin over two of them, X-Forwarded-For, -Proto and -Host set,
-requests per connection not limited to what would show, access log off or, in one cell, JSON to a file with
-about the same members.
+backend, HTTP/1.1 to the backends, round robin over two of them, X-Forwarded-For, -Proto, -Host and a fresh
+X-Request-ID set, requests per connection not limited to what would show, access log off or, in one cell, JSON
+to a file with about the same members.
 """
 
 from bench.peers import caddy, envoy, floor, haproxy, nginx, pylb

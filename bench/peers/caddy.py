@@ -26,6 +26,7 @@ http://:{setting.port} {{
 	bind 127.0.0.1
 	reverse_proxy {backends} {{
 		lb_policy round_robin
+		header_up X-Request-ID {{http.request.uuid}}
 		transport http {{
 			versions 1.1
 			compression off

@@ -49,7 +49,7 @@ def _manager(setting: Setting) -> dict[str, object]:
         "stat_prefix": "web",
         "codec_type": "HTTP1",
         "use_remote_address": True,
-        "generate_request_id": False,
+        "generate_request_id": True,
         "route_config": {"name": "all", "virtual_hosts": [every], "request_headers_to_add": [forwarded_host]},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
         "access_log": [log] if setting.access_log else [],

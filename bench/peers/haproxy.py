@@ -47,6 +47,7 @@ frontend web
   bind 127.0.0.1:{setting.port} backlog 4096{_CAPTURE if log else ""}
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  http-request set-header X-Request-ID %[uuid()]
   default_backend origin
 backend origin
   balance roundrobin
