@@ -178,6 +178,64 @@ fn a_side_that_never_stops_sending_does_not_starve_the_other() {
     });
 }
 
+/// Says everything in pieces and then FIN, takes what comes in its own time, and returns it.
+async fn play(stream: UnixStream, words: Vec<u8>, mut dice: fastrand::Rng) -> Vec<u8> {
+    let mut pause = dice.fork();
+    let speak = async {
+        let mut left = &words[..];
+        while !left.is_empty() {
+            let (piece, rest) = left.split_at(dice.usize(1..=left.len().min(100_000)));
+            send(&stream, piece).await;
+            left = rest;
+            rest_a_while(&mut dice).await;
+        }
+        finish(&stream);
+    };
+    let listen = async {
+        let mut all = Vec::new();
+        loop {
+            rest_a_while(&mut pause).await;
+            match hear(&stream).await.expect("a clean end") {
+                more if more.is_empty() => return all,
+                more => all.extend(more),
+            }
+        }
+    };
+    tokio::join!(speak, listen).1
+}
+
+async fn rest_a_while(dice: &mut fastrand::Rng) {
+    for _ in 0..dice.u8(..4) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn whatever_both_sides_do_every_byte_arrives_in_its_place() {
+    let seed = fastrand::u64(..);
+    run(async {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut stages = Vec::new();
+        for _ in 0..60 {
+            let Stage { client, backend, tunnel } = Stage::new();
+            let [asked, said] = [(); 2].map(|()| {
+                let size = dice.usize(..400_000) * dice.usize(..2);
+                let start = dice.u8(..);
+                (0..size).map(|at| start.wrapping_add((at % 251) as u8)).collect::<Vec<u8>>()
+            });
+            let near = spawn_local(play(client, asked.clone(), dice.fork()));
+            let far = spawn_local(play(backend, said.clone(), dice.fork()));
+            stages.push((near, far, tunnel, asked, said));
+        }
+        for (near, far, tunnel, asked, said) in stages {
+            assert!(near.await.expect("no panic") == said, "seed {seed}");
+            assert!(far.await.expect("no panic") == asked, "seed {seed}");
+            let moved = (asked.len() as u64, said.len() as u64);
+            assert_eq!(tunnel.await.expect("no panic"), (End::Clean, moved), "seed {seed}");
+        }
+    });
+}
+
 #[test]
 fn who_resets_is_named_and_its_last_words_arrive() {
     run(async {
