@@ -556,3 +556,31 @@ def test_the_end_of_a_drain_cuts_it(serve, origin):
             talk.rest()
     (line,) = balancer.access_log(1)
     assert (line["status"], line["reason"]) == (101, "drain is over")
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_an_operator_hears_whether_it_had_to_be_cut(serve, origin, leaves):
+    one, other = origin(echo), origin(name="other")
+    config = site([one.address, other.address], pool={"balance": "failover", "drain": {"timeout": "3s"}})
+    balancer = serve(config)
+    told: list[int] = []
+
+    def drain() -> None:
+        told.append(balancer.command("drain", "app", one.address, "--wait").returncode)
+
+    with balancer.talk() as talk:
+        assert offer(talk).status == 101
+        operator = threading.Thread(target=drain)
+        operator.start()
+        until("it drains", lambda: balancer.backend("app", one.address)["state"] == "draining")
+        with balancer.talk() as next_one:
+            assert next_one.get().body == b"other"
+        assert talk.send("x").exactly(1) == b"x"
+        if leaves:
+            talk.finish()
+            assert talk.closed()
+        else:
+            with pytest.raises(Cut, match="reset"):
+                talk.rest()
+    operator.join(20)
+    assert told == [0 if leaves else 1]
