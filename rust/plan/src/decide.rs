@@ -182,7 +182,7 @@ impl Plan {
             Some(pool) => pool,
             None => match self.begin(progress, request) {
                 Ok(pool) => pool,
-                Err(reply) => return Step::Reply(Box::new(reply)),
+                Err(reply) => return Step::Reply(reply),
             },
         };
         progress.pool = Some(pool);
@@ -190,25 +190,24 @@ impl Plan {
     }
 
     /// Finds the route, and what is said before a backend is chosen: the pool, or an answer.
-    fn begin(&self, progress: &mut Progress, request: &Request<'_>) -> Result<u32, Reply<'_>> {
+    fn begin(&self, progress: &mut Progress, request: &Request<'_>) -> Result<u32, Box<Reply<'_>>> {
         let Request { head, client, .. } = *request;
         let listener = &self.listeners[progress.listener as usize];
         progress.route = listener.find(head.host(), head.path(), |condition| condition.holds(head, client));
         let route = match progress.route {
             Some(position) => &listener.routes[position as usize],
-            None => return Err(Reply::NO_ROUTE),
+            None => return Err(Box::new(Reply::NO_ROUTE)),
         };
         if let Some(limit) = &route.limit {
             progress.rate = Some(admit(limit, request)?);
         }
-        match &route.action {
-            Action::Pool(pool) => Ok(*pool),
-            Action::Split(split) => Ok(split.pool(self.draw(&split.by, request))),
-            Action::Redirect(redirect) => Err(Reply { rate: progress.rate, ..Reply::to(redirect, head) }),
-            Action::Respond(status, page) => {
-                Err(Reply { body: Body::Page(page), rate: progress.rate, ..Reply::line(*status, "") })
-            }
-        }
+        let reply = match &route.action {
+            Action::Pool(pool) => return Ok(*pool),
+            Action::Split(split) => return Ok(split.pool(self.draw(&split.by, request))),
+            Action::Redirect(redirect) => Reply::to(redirect, head),
+            Action::Respond(status, page) => Reply { body: Body::Page(page), ..Reply::line(*status, "") },
+        };
+        Err(Box::new(Reply { rate: progress.rate, ..reply }))
     }
 
     /// The number that a split goes by. It has nothing to do with the one that a backend is chosen by.
@@ -221,14 +220,14 @@ impl Plan {
 }
 
 /// One request more under a rate limit, if it may be.
-fn admit(limit: &Limit, request: &Request<'_>) -> Result<wire::RateLimit, Reply<'static>> {
+fn admit(limit: &Limit, request: &Request<'_>) -> Result<wire::RateLimit, Box<Reply<'static>>> {
     let Taken { allowed, limit: most, remaining, reset, retry_after } = limit.take(request);
     let rate = wire::RateLimit { limit: most, window: limit.window, remaining, reset: seconds(reset) };
     if allowed {
         return Ok(rate);
     }
     let slow_down = Reply::line(429, "Too many requests; wait before the next one.");
-    Err(Reply { retry_after: Some(seconds(retry_after).max(1)), rate: Some(rate), ..slow_down })
+    Err(Box::new(Reply { retry_after: Some(seconds(retry_after).max(1)), rate: Some(rate), ..slow_down }))
 }
 
 /// Whole seconds in which the time has surely passed.

@@ -36,6 +36,9 @@ impl Redirect {
     /// # Errors
     /// What is wrong with the template `to`.
     pub(crate) fn parse(status: u16, to: &str) -> Result<Self, String> {
+        if to.starts_with("//") {
+            return Err(format!("`{}` has no scheme; write it as in `https:{0}`", to.escape_debug()));
+        }
         let redirect = Redirect { status, to: parts(to)? };
         let example = redirect.fill(&Filling { host: b"h", path: b"/p", query: b"?q" });
         check(&example).map_err(|problem| format!("`{}` {problem}", to.escape_debug()))?;
@@ -167,6 +170,7 @@ mod tests {
             ("https://user@shop.example/", "has no host"),
             ("https://{host}{port}/", "unknown part"),
             ("/a}", "unknown part"),
+            ("//evil.example/x", "no scheme"),
             ("/a b", "percent-encoded"),
             ("/a\r\nx: y", "percent-encoded"),
             ("/\\evil.example", "percent-encoded"),

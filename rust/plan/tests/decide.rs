@@ -8,19 +8,13 @@ use std::time::Duration;
 
 use plan::{Health, Plan, Progress, Reply, Request, Step, Tick};
 use serde_json::{Value, json};
-use wire::{Head, Pages, Parsed, Rules};
+use support::head;
+use wire::Head;
 
 const NOW: Tick = Tick(1);
 
 fn compiled(patch: &Value, seed: u64) -> Plan {
     plan::compile(&support::draft(patch), None, seed).unwrap_or_else(|errors| panic!("{errors:?}"))
-}
-
-fn head(text: &str) -> Head {
-    match wire::parse_request(text.as_bytes(), &mut 0, &Rules::default(), &mut Pages::default()) {
-        Parsed::Done { head, .. } => head,
-        _ => panic!("not a request: {text}"),
-    }
 }
 
 fn get(path: &str, fields: &str) -> Head {

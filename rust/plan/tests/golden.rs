@@ -8,7 +8,7 @@ mod support;
 use std::fmt::Write;
 use std::path::Path;
 
-use plan::{Key, Listener, Plan, PlanError, PoolPlan};
+use plan::{Action, Key, Listener, Plan, PlanError, PoolPlan, Route};
 
 #[test]
 fn drafts_become_what_their_files_say() {
@@ -38,6 +38,7 @@ fn became(compiled: &Result<Plan, Vec<PlanError>>) -> String {
             plan.listeners.iter().for_each(|listener| show_listener(&mut out, plan, listener));
             plan.pools.iter().for_each(|pool| show_pool(&mut out, pool));
             plan.metrics.iter().for_each(|bind| writeln!(out, "metrics on {bind}").unwrap());
+            plan.warnings.iter().for_each(|warning| writeln!(out, "warning: {warning}").unwrap());
             writeln!(out, "log {:?} {:?}, {} clients", plan.log.access, plan.log.format, plan.max_clients).unwrap();
             out
         }
@@ -57,17 +58,27 @@ fn show_listener(out: &mut String, plan: &Plan, listener: &Listener) {
         listener.trusted, listener.half_close_keep, listener.access_log
     )
     .unwrap();
-    for route in &listener.routes {
-        let pool = match route.action {
-            plan::Action::Pool(pool) => &plan.pools[pool as usize].name,
-            _ => "elsewhere",
-        };
-        writeln!(
-            out,
-            "  route {} to {pool}, head {} idle {}",
-            route.name, route.response_head_ms, route.response_idle_ms
-        )
-        .unwrap();
+    listener.routes.iter().for_each(|route| show_route(out, plan, route));
+}
+
+fn show_route(out: &mut String, plan: &Plan, route: &Route) {
+    let action = match &route.action {
+        Action::Pool(pool) => plan.pools[*pool as usize].name.to_string(),
+        Action::Split(_) => "one of several".to_owned(),
+        Action::Redirect(redirect) => format!("elsewhere by {}", redirect.status),
+        Action::Respond(status, page) => format!("an answer of {status}, {} bytes", page.body.len()),
+    };
+    let Route { name, response_head_ms, response_idle_ms, .. } = route;
+    let limited = if route.limit.is_some() { ", limited" } else { "" };
+    writeln!(out, "  route {name} to {action}, head {response_head_ms} idle {response_idle_ms}{limited}").unwrap();
+    if let Some(edits) = &route.request {
+        let rewrites = [("path", edits.path.is_some()), ("host", edits.host.is_some())];
+        let rewrites = rewrites.iter().filter(|(_, there)| *there).map(|(what, _)| format!("another {what}"));
+        let changes: Vec<String> = rewrites.chain(edits.fields.changes()).collect();
+        writeln!(out, "    requests: {}", changes.join(", ")).unwrap();
+    }
+    if let Some(edits) = &route.response {
+        writeln!(out, "    responses: {}", edits.changes().join(", ")).unwrap();
     }
 }
 

@@ -52,3 +52,12 @@ pub fn draft(patch: &Value) -> Vec<u8> {
     merge(&mut draft, patch);
     serde_json::to_vec(&draft).expect("JSON")
 }
+
+/// The head of a request.
+pub fn head(text: &str) -> wire::Head {
+    let rules = wire::Rules::default();
+    match wire::parse_request(text.as_bytes(), &mut 0, &rules, &mut wire::Pages::default()) {
+        wire::Parsed::Done { head, .. } => head,
+        _ => panic!("not a request: {text}"),
+    }
+}
