@@ -75,10 +75,6 @@ impl Condition {
         self.path.as_ref().filter(|path| !path.matches(head.path())).map(Unmet::Path)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.methods.is_empty() && self.clients.is_empty() && self.wants.is_empty() && self.path.is_none()
-    }
-
     /// Whether every request that fulfils `other` fulfils this one too, as far as that is plain to see.
     pub(crate) fn covers(&self, other: &Condition) -> bool {
         let methods = self.methods.is_empty()

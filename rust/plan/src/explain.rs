@@ -195,7 +195,7 @@ impl Trace {
             .map(|(index, (route, pattern))| Passed {
                 index,
                 name: route.name.to_string(),
-                why: unmet(pattern, request),
+                why: unmet(listener, pattern, request),
             })
             .collect();
     }
@@ -261,7 +261,7 @@ impl Answer {
 }
 
 /// Why a route does not take a request.
-fn unmet(pattern: &Pattern, request: &Request<'_>) -> String {
+fn unmet(listener: &Listener, pattern: &Pattern, request: &Request<'_>) -> String {
     let Request { head, client, .. } = *request;
     if let Some(wanted) = other_host(&pattern.host, head.host()) {
         return format!("the host is not {wanted}");
@@ -269,7 +269,8 @@ fn unmet(pattern: &Pattern, request: &Request<'_>) -> String {
     if let Some(wanted) = other_path(&pattern.path, head.path()) {
         return format!("the path is not {wanted}");
     }
-    let unmet = pattern.more.as_deref().and_then(|more| more.unmet(head, client));
+    let more = pattern.more.map(|more| &listener.conditions[more as usize]);
+    let unmet = more.and_then(|more| more.unmet(head, client));
     unmet.map(|unmet| unmet.to_string()).unwrap_or_default()
 }
 

@@ -80,6 +80,8 @@ pub struct Listener {
     pub routes: Vec<Route>,
     /// What each route matches, parallel to them.
     pub(crate) patterns: Vec<Pattern>,
+    /// What routes ask beyond host and path, by [`Pattern::more`]; many ask the same.
+    pub(crate) conditions: Vec<Condition>,
     pub(crate) router: Router,
 }
 
@@ -91,8 +93,7 @@ impl Listener {
     /// and allocates nothing.
     #[inline]
     pub fn find(&self, host: &[u8], path: &[u8], holds: impl Fn(&Condition) -> bool) -> Option<u32> {
-        let asked = |position: u32| self.patterns[position as usize].more.as_deref().is_none_or(&holds);
-        self.router.find(host, path, asked)
+        self.router.find(host, path, |more| holds(&self.conditions[more as usize]))
     }
 }
 

@@ -17,7 +17,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::condition::Condition;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::trie::{Entry, NONE, Trie};
 
@@ -31,7 +30,8 @@ const ASKS: u32 = 1;
 pub(crate) struct Pattern {
     pub(crate) host: HostPattern,
     pub(crate) path: PathPattern,
-    pub(crate) more: Option<Box<Condition>>,
+    /// What it asks beyond them: a number that the caller of [`Router::find`] understands.
+    pub(crate) more: Option<u32>,
 }
 
 /// The routes of a listener, ready to be looked up.
@@ -43,8 +43,17 @@ pub(crate) struct Router {
     /// The set of routes for any host.
     any: Option<Set>,
     paths: Trie,
-    /// What follows each route in its list, by position.
-    links: Vec<u32>,
+    /// By position. Routes that follow each other in the file mostly lie in one cache line.
+    links: Vec<Link>,
+}
+
+/// A route in its list.
+#[derive(Copy, Clone, Debug)]
+struct Link {
+    /// What follows it.
+    next: u32,
+    /// What it asks beyond host and path, if anything.
+    more: u32,
 }
 
 /// The routes of one host pattern.
@@ -67,7 +76,7 @@ impl Router {
             sets: Vec::new(),
             any: None,
             paths: Trie::default(),
-            links: vec![NONE; patterns.len()],
+            links: patterns.iter().map(Link::of).collect(),
         };
         let mut hosts = Vec::new();
         for (host, routes) in by_host(patterns) {
@@ -89,8 +98,7 @@ impl Router {
         router
     }
 
-    /// The lowest position whose host and path match, and of which `holds` says that it takes the request if it asks
-    /// for more.
+    /// The lowest position whose host and path match, and whose `more`, if it has one, `holds` says yes to.
     #[inline]
     pub(crate) fn find(&self, host: &[u8], path: &[u8], holds: impl Fn(u32) -> bool) -> Option<u32> {
         let mut best = NONE;
@@ -123,11 +131,14 @@ impl Router {
     fn first(&self, list: u32, best: u32, holds: &impl Fn(u32) -> bool) -> u32 {
         let mut link = list;
         while link < best {
-            let position = link / 2;
-            if link & ASKS == 0 || holds(position) {
-                return position * 2;
+            if link & ASKS == 0 {
+                return link;
             }
-            link = self.links[position as usize];
+            let Link { next, more } = self.links[link as usize / 2];
+            if holds(more) {
+                return link - ASKS;
+            }
+            link = next;
         }
         best
     }
@@ -157,10 +168,16 @@ impl Router {
         let mut next = NONE;
         for position in routes.iter().rev() {
             let asks = patterns[*position as usize].more.is_some();
-            self.links[*position as usize] = if asks { next } else { NONE };
+            self.links[*position as usize].next = if asks { next } else { NONE };
             next = position * 2 + u32::from(asks);
         }
         next
+    }
+}
+
+impl Link {
+    fn of(pattern: &Pattern) -> Self {
+        Link { next: NONE, more: pattern.more.unwrap_or(NONE) }
     }
 }
 

@@ -25,10 +25,11 @@ pub(super) fn unreachable(listeners: &[Listener]) -> Vec<PlanError> {
     warnings.0
 }
 
-fn unreachable_in(at: &At<'_>, Listener { routes, patterns, .. }: &Listener, warnings: &mut Errors) {
+fn unreachable_in(at: &At<'_>, listener: &Listener, warnings: &mut Errors) {
+    let Listener { routes, patterns, .. } = listener;
     let mut earlier: HashMap<(&HostPattern, &PathPattern), Vec<usize>> = HashMap::new();
     for (index, pattern) in patterns.iter().enumerate() {
-        match covering(&earlier, patterns, pattern) {
+        match covering(&earlier, listener, pattern) {
             Some(first) => {
                 let name = &routes[first].name;
                 let message =
@@ -43,17 +44,18 @@ fn unreachable_in(at: &At<'_>, Listener { routes, patterns, .. }: &Listener, war
 /// The first of the earlier routes that takes all that `pattern` would.
 fn covering(
     earlier: &HashMap<(&HostPattern, &PathPattern), Vec<usize>>,
-    patterns: &[Pattern],
+    listener: &Listener,
     pattern: &Pattern,
 ) -> Option<usize> {
     let hosts = hosts_above(&pattern.host);
     let paths = paths_above(&pattern.path);
     let both = hosts.iter().flat_map(|host| paths.iter().map(move |path| (host, path)));
     let same = both.filter_map(|both| earlier.get(&both));
-    let covers = |index: &&usize| match (&patterns[**index].more, &pattern.more) {
+    let condition = |more: u32| &listener.conditions[more as usize];
+    let covers = |index: &&usize| match (listener.patterns[**index].more, pattern.more) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(wide), Some(narrow)) => wide.covers(narrow),
+        (Some(wide), Some(narrow)) => condition(wide).covers(condition(narrow)),
     };
     same.filter_map(|candidates| candidates.iter().take(MOST).find(covers)).min().copied()
 }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::Binds;
 use super::numbers::{count, millis, within};
-use super::routes::{Context, routes};
+use super::routes::{Context, Routes, routes};
 use crate::draft::{Draft, EncodedSlash, HalfClose, LimitsDraft, ListenerDraft, PathForm};
 use crate::error::{At, Errors};
 use crate::plan::{Listener, Plan};
@@ -45,7 +45,7 @@ fn listener(
         errors.add(&at.key("bind"), "is empty; write where to listen, as in `bind: :8080`");
     }
     let binds = binds.take(&at.key("bind"), &draft.bind, errors);
-    let (routes, patterns, router) = routes(at, name, &draft.routes, context, errors);
+    let Routes { routes, patterns, conditions, router } = routes(at, name, &draft.routes, context, errors);
     let timeouts = at.key("timeouts");
     let limits = at.key("limits");
     Listener {
@@ -63,6 +63,7 @@ fn listener(
         access_log: draft.access_log,
         routes,
         patterns,
+        conditions,
         router,
     }
 }

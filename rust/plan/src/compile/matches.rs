@@ -1,5 +1,7 @@
 //! Which requests a route takes.
 
+use std::collections::HashMap;
+
 use super::fields::{cookie, header, is_token, parameter};
 use super::listeners::networks;
 use crate::condition::{Condition, Value, Want};
@@ -10,25 +12,63 @@ use crate::key::Key;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::route::Pattern;
 
+/// What the routes of a listener ask beyond host and path. Ten thousand routes that ask the same share one condition,
+/// which is compiled once, and is in the processor's cache when it is looked at.
+#[derive(Default)]
+pub(super) struct Conditions {
+    pub(super) all: Vec<Condition>,
+    known: HashMap<String, u32>,
+}
+
 /// A broken pattern stands for "any" in a plan that will not be.
-pub(super) fn pattern(at: &At<'_>, draft: &MatchDraft, errors: &mut Errors) -> Pattern {
+pub(super) fn pattern(at: &At<'_>, draft: &MatchDraft, conditions: &mut Conditions, errors: &mut Errors) -> Pattern {
     let host = draft.host.as_deref().and_then(|host| errors.keep(&at.key("host"), HostPattern::parse(host)));
-    let here = at.key("path");
-    let (path, expression) = match &draft.path {
-        Some(PathDraft::Plain(path)) => (errors.keep(&here, PathPattern::parse(path)), None),
-        Some(PathDraft::Pattern(draft)) => (None, errors.keep(&here.key("regex"), Expression::new(&draft.regex))),
-        None => (None, None),
-    };
-    let more = Condition {
-        methods: methods(&at.key("methods"), &draft.methods, errors),
-        clients: networks(&at.key("client"), &draft.client, errors),
-        wants: wants(at, draft, errors),
-        path: expression,
+    let path = match &draft.path {
+        Some(PathDraft::Plain(path)) => errors.keep(&at.key("path"), PathPattern::parse(path)),
+        _ => None,
     };
     Pattern {
         host: host.unwrap_or(HostPattern::Any),
         path: path.unwrap_or(PathPattern::Any),
-        more: (!more.is_empty()).then(|| Box::new(more)),
+        more: conditions.number(at, draft, errors),
+    }
+}
+
+impl Conditions {
+    fn number(&mut self, at: &At<'_>, draft: &MatchDraft, errors: &mut Errors) -> Option<u32> {
+        let expression = match &draft.path {
+            Some(PathDraft::Pattern(draft)) => Some(&draft.regex),
+            _ => None,
+        };
+        let MatchDraft { methods, headers, cookies, query, client, .. } = draft;
+        let fields = [headers, cookies, query];
+        if methods.is_empty() && client.is_empty() && expression.is_none() && fields.iter().all(|map| map.0.is_empty())
+        {
+            return None;
+        }
+        let key = format!("{expression:?} {methods:?} {client:?} {fields:?}");
+        if let Some(known) = self.known.get(&key) {
+            return Some(*known);
+        }
+        let found_before = errors.0.len();
+        let compiled = condition(at, draft, expression, errors);
+        let number = self.all.len() as u32;
+        self.all.push(compiled);
+        // What is wrong is said at every place where it is written.
+        if errors.0.len() == found_before {
+            self.known.insert(key, number);
+        }
+        Some(number)
+    }
+}
+
+fn condition(at: &At<'_>, draft: &MatchDraft, expression: Option<&String>, errors: &mut Errors) -> Condition {
+    let path = at.key("path");
+    Condition {
+        path: expression.and_then(|regex| errors.keep(&path.key("regex"), Expression::new(regex))),
+        methods: methods(&at.key("methods"), &draft.methods, errors),
+        clients: networks(&at.key("client"), &draft.client, errors),
+        wants: wants(at, draft, errors),
     }
 }
 

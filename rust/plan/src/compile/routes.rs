@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::actions::{action, limit};
 use super::edits::{fields, request};
-use super::matches::pattern;
+use super::matches::{Conditions, pattern};
 use super::numbers::millis;
 use crate::action::{Limit, Route};
+use crate::condition::Condition;
 use crate::draft::{Draft, RouteDraft};
 use crate::error::{At, Errors};
 use crate::plan::Plan;
@@ -44,13 +45,21 @@ impl<'d> Context<'d> {
     }
 }
 
+/// The routes of a listener; the first two are parallel.
+pub(super) struct Routes {
+    pub(super) routes: Vec<Route>,
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) router: Router,
+}
+
 pub(super) fn routes(
     at: &At<'_>,
     listener: &str,
     drafts: &[RouteDraft],
     context: &Context<'_>,
     errors: &mut Errors,
-) -> (Vec<Route>, Vec<Pattern>, Router) {
+) -> Routes {
     let all = at.key("routes");
     if drafts.is_empty() {
         errors.add(&all, "is empty; write at least one route, as in `routes: [{pool: web}]`");
@@ -58,11 +67,12 @@ pub(super) fn routes(
     let mut routes = Vec::with_capacity(drafts.len());
     let mut patterns = Vec::with_capacity(drafts.len());
     let mut named = HashMap::new();
+    let mut conditions = Conditions::default();
     for (index, draft) in drafts.iter().enumerate() {
         let at = all.index(index);
         let name = draft.name.clone().unwrap_or_else(|| format!("{listener}#{}", index + 1));
         check_name(&at, &name, index, &mut named, errors);
-        patterns.push(pattern(&at.key("match"), &draft.matches, errors));
+        patterns.push(pattern(&at.key("match"), &draft.matches, &mut conditions, errors));
         let before = context.limits.get(&(listener, name.as_str())).copied();
         routes.push(Route {
             limit: limit(&at, draft, before, context.seed, errors),
@@ -70,7 +80,7 @@ pub(super) fn routes(
         });
     }
     let router = Router::new(&patterns);
-    (routes, patterns, router)
+    Routes { routes, patterns, conditions: conditions.all, router }
 }
 
 fn route(at: &At<'_>, name: String, draft: &RouteDraft, context: &Context<'_>, errors: &mut Errors) -> Route {
