@@ -2,8 +2,8 @@
 //!
 //! Each host has nine prefixes and a route for the rest, as a busy shared front end would. Four kinds of requests:
 //! spread over all hosts; always the same one (caches warm); hostile ones that go as deep as they can; and spread ones
-//! where every path has four routes more in front, each asking something of the request that does not hold. No
-//! harness: the figure wanted is a plain mean over many lookups in a fixed, scattered order.
+//! where every path has one route more in front, which asks something of the request that does not hold. No harness:
+//! the figure wanted is a plain mean over many lookups in a fixed, scattered order.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench reads the clock")]
 
 use std::hint::black_box;
@@ -106,7 +106,7 @@ fn asking() -> [Value; 4] {
     ]
 }
 
-/// For each host and path a route, and before that one for each of `asked`.
+/// For each host and path a route, and before that one that asks for one of `asked`.
 fn compiled(hosts: usize, asked: &[Value]) -> Plan {
     let mut draft: Value =
         serde_json::from_str(include_str!("../../rust/plan/tests/drafts/base.json")).expect("a draft");
@@ -118,7 +118,7 @@ fn compiled(hosts: usize, asked: &[Value]) -> Plan {
         if number % PATHS < PATHS - 1 {
             route["match"]["path"] = format!("/products{}/", number % PATHS).into();
         }
-        for asked in asked {
+        if let Some(asked) = asked.get(number % PATHS % 4) {
             let mut asking = route.clone();
             let more = asked.as_object().expect("a mapping").clone();
             asking["match"].as_object_mut().expect("a mapping").extend(more);
