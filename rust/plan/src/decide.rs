@@ -160,6 +160,13 @@ impl Progress {
         self.listener
     }
 
+    /// The same request under another plan, where its listener stands at this position. It has passed its rate limit,
+    /// and a client that had waited for its backend does not wait again.
+    pub fn restart(&mut self, listener: u32) {
+        let pin = if self.pin == Pin::Escaped { Pin::Escaped } else { Pin::None };
+        *self = Progress { pin, rate: self.rate, ..Progress::new(listener) };
+    }
+
     /// The last failure says nothing of the backend: an idle connection had been closed, as they are. A client that
     /// belongs there may try it once more.
     pub fn forgive(&mut self) {
@@ -198,7 +205,7 @@ impl Plan {
             Some(position) => &listener.routes[position as usize],
             None => return Err(Box::new(Reply::NO_ROUTE)),
         };
-        if let Some(limit) = &route.limit {
+        if let (Some(limit), None) = (&route.limit, progress.rate) {
             progress.rate = Some(admit(limit, request)?);
         }
         let reply = match &route.action {

@@ -148,6 +148,17 @@ fn who_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[test]
+fn a_request_that_moves_to_another_plan_has_passed_its_limit() {
+    let plan = compiled(&json!({"rate_limit": {"rate": 0.01, "burst": 1, "key": "client"}}));
+    let mut progress = Progress::new(0);
+    assert!(matches!(asked("").decide(&plan, &mut progress), Step::Send { .. }));
+    progress.restart(0);
+    assert!(matches!(asked("").decide(&plan, &mut progress), Step::Send { .. }));
+    assert_eq!(progress.rate.map(|rate| rate.remaining), Some(0));
+    assert_eq!(asked("").reply(&plan).status, 429);
+}
+
+#[test]
 fn a_key_that_is_missing_counts_by_address() {
     let plan = compiled(&limited(&json!({"header": "x-api-key"})));
     for _ in 0..3 {

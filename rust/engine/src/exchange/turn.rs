@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use plan::{Pin, Progress, Reply, Tick, Until};
+use plan::{Pin, Reply, Tick, Until};
 
 use super::story::since;
 use super::{Choice, Exchange};
@@ -184,7 +184,7 @@ impl Exchange {
         let Some(held) = worker.held(self.door) else { return };
         let Some((index, _)) = held.listener(self.door) else { return };
         self.listener = index;
-        self.progress = Progress::new(index);
+        self.progress.restart(index);
         self.held = held;
     }
 }
