@@ -4,12 +4,12 @@ Which listener would get it is read off the URL: the one that listens on its por
 exactly one, the user has to.
 """
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pylb.config.model import Settings
+from pylb.config.text import ip
 from pylb.errors import PylbError
 
 PORTS = {"http": 80, "https": 443}
@@ -47,10 +47,8 @@ def asked(
     lines = [_line(line) for line in headers]
     if not any(name.lower() == b"host" for name, _ in lines):
         lines = [(b"host", (authority or NOBODYS).encode()), *lines]
-    try:
-        ipaddress.ip_address(client)
-    except ValueError:
-        raise PylbError(f'"{client}" is not an IP address') from None
+    if ip(client) is None or "%" in client:
+        raise PylbError(f'"{client}" is not an IP address')
     named = listener or _listening(settings, scheme, authority)
     if named not in settings.listeners:
         raise PylbError(f'there is no listener "{named}"; there is {", ".join(settings.listeners)}')

@@ -100,5 +100,6 @@ def test_headers_are_lines_as_curl_takes_them() -> None:
 def test_the_client_is_an_address() -> None:
     assert asked(only(), "GET", "/x").client == "127.0.0.1"
     assert asked(only(), "GET", "/x", client="2001:db8::1").client == "2001:db8::1"
-    with pytest.raises(PylbError, match="is not an IP address"):
-        asked(only(), "GET", "/x", client="me")
+    for other in ("me", "10.0.0.0/8", "fe80::1%lo", ""):
+        with pytest.raises(PylbError, match="is not an IP address"):
+            asked(only(), "GET", "/x", client=other)

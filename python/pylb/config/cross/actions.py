@@ -47,7 +47,7 @@ def _split(path: Path, route: dict[str, Any], tree: Tree) -> Iterator[Mistake]:
         yield Mistake(
             tree.locate_key(at), at, "every weight of `split` is 0", "write a number above 0 for one"
         )
-    if "split_by" in route and "split" not in route:
+    if route.get("split_by") is not None and "split" not in route:
         at = (*path, "split_by")
         text = "`split_by` has no `split` beside it"
         yield Mistake(tree.locate_key(at), at, text, "write split: {web: 95, canary: 5}, or remove it")
