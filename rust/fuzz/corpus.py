@@ -32,7 +32,8 @@ def seeds(kind: str, case: dict[str, Any]) -> list[tuple[str, bytes]]:
     send = octets(case["send"])
     words = send.split(b"\r\n", 1)[0].split(b" ")
     target = [("target", words[1])] if len(words) > 1 else []
-    return [("head", send), ("chunked", b"\x07" + send.partition(b"\r\n\r\n")[2]), *target]
+    edits = ("edits", send + b"\0/a\0/b\0x-a\0inside.example:81")
+    return [("head", send), edits, ("chunked", b"\x07" + send.partition(b"\r\n\r\n")[2]), *target]
 
 
 def main() -> None:
