@@ -139,7 +139,10 @@ def off_or_duration(value: object) -> float | None:
         raise wrong(
             f"expected off or a duration, found {shown(value)}", "write off, or a duration such as 30s"
         )
-    return duration(value)
+    seconds = pause(value)
+    if seconds == 0:
+        raise wrong("0 is not a time", "write off, or a duration such as 30s")
+    return seconds
 
 
 def learned_or_duration(value: object) -> float | None:
