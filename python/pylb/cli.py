@@ -151,7 +151,7 @@ def explain(
     if errors:
         raise ConfigInvalid(errors)
     config = source.load()
-    question = asked(config.model, method.upper(), url, headers=header, client=client, listener=listener)
+    question = asked(config.model, method, url, headers=header, client=client, listener=listener)
     trace = decision(config, question, os.environ)
     click.echo(json.dumps(trace) if as_json else told(config, trace))
 
