@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from bench import chart, load, origin, place, report, run
 from bench.cells import CELLS
-from bench.peers import PEERS, QUICK, Peer
+from bench.peers import PEERS, QUICK, Peer, before
 from bench.report import Verdict
 from bench.results import FOLDER, Results, machine
 from bench.say import say
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     descriptors = place.raise_descriptors()
     cells = [cell for cell in CELLS if cell.name in options.cells]
     peers = _found(options.only)
+    if options.before:
+        peers.append(before(options.before))
     effort = run.Effort(options.seconds, options.rounds)
     about = {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -60,6 +62,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     option("--quick", action="store_true", help="a smoke test: one cell, five proxies, three rounds of 3 s")
     option("--cells", type=_list_of(names), metavar="A,B", help=f"only these of {', '.join(names)}")
     option("--only", type=_list_of(known), metavar="A,B", help=f"only these of {', '.join(known)}")
+    option("--before", metavar="PYTHON", help="another build of pylb beside this one: the Python that has it")
     option("--rounds", type=int, metavar="N", help="rounds of each cell (default 5)")
     option("--seconds", type=int, metavar="N", help="seconds of each wrk run (default 5)")
     option("--name", help="name of the files in bench/results (default: latest, or quick)")
@@ -86,6 +89,8 @@ def _as_given(options: argparse.Namespace) -> list[str]:
     """The same options for the process inside the namespace."""
     given = ["--cells", ",".join(options.cells), "--only", ",".join(options.only), "--name", options.name]
     given += ["--rounds", str(options.rounds), "--seconds", str(options.seconds)]
+    if options.before:
+        given += ["--before", options.before]
     return [*given, "--quick"] if options.quick else given
 
 

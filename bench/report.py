@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bench.results import CellResult, Results
 from bench.say import say
 
-OURS, FLOOR = "pylb", "floor"
+OURS, FLOOR, BEFORE = "pylb", "floor", "before"
 _SHOWN = ("user", "system", "busy", "disturbed", "per_second", "p50_us", "p99_us", "pss_kib", "rss_kib")
 # Above this share of the proxy's core, work of others has moved caches and clocks too much to read a bar.
 _QUIET = 0.05
@@ -114,6 +114,9 @@ def show(results: Results) -> list[Verdict]:
             f"{verdict.cell:12}{f'{verdict.bar:.2f} {unit}':>9}{value:>9}{floor:>9}  {outcome} {verdict.why}"
         )
         say(line.rstrip())
+    for name, result in results.cells.items():
+        if BEFORE in result.runs and OURS in result.runs:
+            say(f"{name:12} {result.median(OURS) / result.median(BEFORE):.3f} x the build before")
     loudest = _loudest(results)
     if loudest > _QUIET:
         say(f"not quiet: others used up to {loudest:.0%} of the proxy's core, and the numbers are worth less")

@@ -8,11 +8,13 @@ to a file with about the same members.
 
 from bench.peers import caddy, envoy, floor, haproxy, nginx, pylb
 from bench.peers.peer import Peer, Setting, Start
+from bench.peers.pylb import before
 
-__all__ = ["PEERS", "QUICK", "Peer", "Setting", "Start"]
+__all__ = ["PEERS", "QUICK", "Peer", "Setting", "Start", "before"]
 
 PEERS: tuple[Peer, ...] = (
     pylb.PEER,
+    pylb.ROUTES,
     floor.PEER,
     nginx.PEER,
     haproxy.DEBIAN,
