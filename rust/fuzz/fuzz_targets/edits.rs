@@ -5,7 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use wire::{
-    Authority, FieldEdits, Heads, Pages, Parsed, PathEdit, RequestEdits, RouteEdits, Rules, parse_request, render_request,
+    Authority, FieldEdits, Heads, Pages, Parsed, PathEdit, RequestEdits, RouteEdits, Rules, parse_request,
+    render_request,
 };
 
 fuzz_target!(|bytes: &[u8]| {
