@@ -107,9 +107,9 @@ _LINES: dict[str, tuple[int, Callable[[Fact], str]]] = {
     "name_changed": (logging.INFO, _name_changed),
     "name_failed": (
         logging.WARNING,
-        lambda fact: f"{fact['name']} has no address: {fact['why']}; the last ones are kept",
+        lambda fact: f"{fact['name']}: {fact['why']}; its last addresses are kept",
     ),
-    "name_resolved": (logging.INFO, lambda fact: f"{fact['name']} has addresses again"),
+    "name_resolved": (logging.INFO, lambda fact: f"{fact['name']}: it has addresses again"),
     "stopping": (
         logging.INFO,
         lambda fact: f"stopping: at most {fact['seconds']:g} s for {_many(fact['clients'], 'client')} to end",

@@ -12,6 +12,7 @@ import trio
 
 from pylb.config.draft import Resolve, resolve
 from pylb.core import Fact
+from pylb.errors import PylbError
 
 AT_ONCE = 16
 """Names that are looked up at the same time, each in a thread."""
@@ -67,18 +68,27 @@ class Names:
         with scope:
             while True:
                 await trio.sleep(refresh)
-                try:
-                    addresses = await trio.to_thread.run_sync(
-                        self._resolve, host, abandon_on_cancel=True, limiter=self._threads
-                    )
-                except OSError as error:
-                    self._failed(host, error.strerror or str(error))
-                else:
-                    if self.failing.pop(host, None) is not None:
-                        self._tell({"fact": "name_resolved", "name": host})
-                    await self._learn(host, addresses)
+                if why := await self._look_up(host):
+                    if host not in self.failing:
+                        self._tell({"fact": "name_failed", "name": host, "why": why})
+                    self.failing[host] = why
+                elif self.failing.pop(host, None) is not None:
+                    self._tell({"fact": "name_resolved", "name": host})
 
-    def _failed(self, host: str, why: str) -> None:
-        if host not in self.failing:
-            self._tell({"fact": "name_failed", "name": host, "why": why})
-        self.failing[host] = why
+    async def _look_up(self, host: str) -> str | None:
+        """Learns what a name stands for now; why not, if that fails. Whatever it is, the last set goes
+        on, and so does the load balancer."""
+        try:
+            found = await trio.to_thread.run_sync(
+                self._resolve, host, abandon_on_cancel=True, limiter=self._threads
+            )
+        except (OSError, UnicodeError) as error:
+            return f"it has no address ({getattr(error, 'strerror', None) or error})"
+        if not found:
+            return "it has no address"
+        try:
+            await self._learn(host, found)
+        except Exception as error:
+            why = error if isinstance(error, PylbError) else f"fault inside pylb: {error!r}"
+            return f"its addresses {', '.join(found)} cannot be used ({why})"
+        return None

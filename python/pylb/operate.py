@@ -99,7 +99,8 @@ def drain(pool: str, backend: str, wait: bool, admin: str | None) -> None:
     """Send a backend no new requests.
 
     What it is working on may end, and clients that are pinned to it may go on, until the pool's `drain:
-    {timeout: ...}` is over; what is open then is cut. POOL and BACKEND are as `pylb status` shows them.
+    {timeout: ...}` is over; what is open then is cut. In a pool that pins clients, a backend is empty only
+    when that time is over. POOL and BACKEND are as `pylb status` shows them.
     """
     from pylb.admin.client import client
 

@@ -19,7 +19,7 @@ def overview(status: dict[str, Any]) -> str:
     for name, listener in status["listeners"].items():
         lines.append(f"listener {name}: {', '.join(listener['bind'])}, {listener['requests']} requests")
     for name, why in status["names_failing"].items():
-        lines.append(f"name {name}: no address, {why}; the last ones are kept")
+        lines.append(f"name {name}: {why}; its last addresses are kept")
     for name, pool in status["pools"].items():
         rows = [_row(backend) for backend in pool["backends"]]
         lines += ["", f"pool {name} ({pool['policy']}){_queue(pool['queue'])}", *table(_HEADS, rows)]

@@ -43,7 +43,9 @@ class Balancer:
         pass_fds: Sequence[int] = (),
         stdout: int | None = None,
         wrapper: Sequence[str] = (),
+        prepare: Callable[[Path], object] = lambda folder: None,
     ) -> None:
+        prepare(folder)
         self.folder = folder
         self.file = folder / "pylb.yaml"
         self.admin = folder / "admin.sock"

@@ -90,15 +90,15 @@ def test_the_last_good_set_is_kept_and_the_failure_is_said_once(serve, hosts, th
     named(hosts, *app(1, 2))
     balancer = start(serve, hosts, three)
     named(hosts)
-    balancer.said("WARNING app.test has no address: .*; the last ones are kept")
+    balancer.said(r"WARNING app.test: it has no address \(.*\); its last addresses are kept")
     until("it is in the status", lambda: "app.test" in balancer.status()["names_failing"])
     assert served(balancer) == {"127.0.0.1": 15, "127.0.0.2": 15}
     assert balancer.reload()["ok"]
     assert served(balancer) == {"127.0.0.1": 15, "127.0.0.2": 15}
     named(hosts, *app(3))
-    balancer.said("app.test has addresses again")
+    balancer.said("app.test: it has addresses again")
     until("the new set is in force", lambda: names(balancer) == [f"127.0.0.3:{three}"])
-    assert balancer.stderr.count("has no address") == 1
+    assert balancer.stderr.count("it has no address") == 1
     assert "no address" not in balancer.command("status").stdout
 
 

@@ -278,7 +278,7 @@ STATUS = {
     "clients": 12,
     "max_clients": 1000,
     "listeners": {"web": {"bind": ["0.0.0.0:8080"], "requests": 123}},
-    "names_failing": {"app.test": "Name or service not known"},
+    "names_failing": {"app.test": "it has no address (Name or service not known)"},
     "pools": {
         "shop": {
             "policy": "round_robin",
@@ -307,7 +307,7 @@ def test_the_overview_is_a_table_for_people() -> None:
     assert overview.overview(STATUS).splitlines() == [
         "generation 3, up 1d 2h, 2 workers, 12 of at most 1000 clients",
         "listener web: 0.0.0.0:8080, 123 requests",
-        "name app.test: no address, Name or service not known; the last ones are kept",
+        "name app.test: it has no address (Name or service not known); its last addresses are kept",
         "",
         "pool shop (round_robin): 3 of at most 10 wait, the oldest for 0.2s; 1 refused, 2 waited in vain",
         "  backend           state     weight  in flight  requests  failures  latency  last check           "

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+from pylb.errors import PylbError
 from pylb.names import Names
 
 
@@ -13,19 +14,22 @@ class World:
     """Stands in for the resolver and for whoever learns; `found` is what names have now."""
 
     def __init__(self, **found: list[str]) -> None:
-        self.found: dict[str, list[str] | OSError] = dict(found)
+        self.found: dict[str, list[str] | Exception] = dict(found)
         self.learned: list[tuple[str, list[str]]] = []
         self.told: list[dict[str, Any]] = []
         self.asked: list[tuple[str, float]] = []
+        self.refuses: Exception | None = None
         self.names = Names(self.learn, tell=self.told.append, resolve=self.resolve)
 
     def resolve(self, host: str) -> list[str]:
         found = self.found[host]
-        if isinstance(found, OSError):
+        if isinstance(found, Exception):
             raise found
         return found
 
     async def learn(self, host: str, addresses: Sequence[str]) -> None:
+        if self.refuses:
+            raise self.refuses
         self.asked.append((host, trio.current_time()))
         self.learned.append((host, list(addresses)))
 
@@ -69,17 +73,61 @@ def test_a_failure_changes_nothing_and_is_told_once_until_it_is_over(clock: trio
         await trio.sleep(15)
         world.found["a"] = OSError(-3, "Temporary failure in name resolution")
         await trio.sleep(30)
-        assert world.names.failing == {"a": "Temporary failure in name resolution"}
+        assert world.names.failing == {"a": "it has no address (Temporary failure in name resolution)"}
         world.found["a"] = ["10.0.0.2"]
         await trio.sleep(10)
 
     run(world, clock, scenario)
     assert world.learned == [("a", ["10.0.0.1"]), ("a", ["10.0.0.2"])]
     assert world.told == [
-        {"fact": "name_failed", "name": "a", "why": "Temporary failure in name resolution"},
+        {
+            "fact": "name_failed",
+            "name": "a",
+            "why": "it has no address (Temporary failure in name resolution)",
+        },
         {"fact": "name_resolved", "name": "a"},
     ]
     assert world.names.failing == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (PylbError("too many"), "its addresses 10.0.0.1, 10.0.0.2 cannot be used (too many)"),
+        (KeyError("a"), "its addresses 10.0.0.1, 10.0.0.2 cannot be used (fault inside pylb: KeyError('a'))"),
+    ],
+)
+def test_a_set_that_cannot_be_used_is_told_once_and_ends_nothing(
+    clock: trio.testing.MockClock, error: Exception, why: str
+) -> None:
+    world = World(a=["10.0.0.1", "10.0.0.2"])
+    world.refuses = error
+
+    async def scenario() -> None:
+        world.names.reconcile({"a": 10})
+        await trio.sleep(35)
+        world.refuses = None
+        await trio.sleep(10)
+
+    run(world, clock, scenario)
+    assert world.told == [
+        {"fact": "name_failed", "name": "a", "why": why},
+        {"fact": "name_resolved", "name": "a"},
+    ]
+    assert world.learned == [("a", ["10.0.0.1", "10.0.0.2"])]
+
+
+@pytest.mark.parametrize("nothing", [[], UnicodeError("label too long")], ids=["empty", "no name"])
+def test_nothing_is_a_failure(clock: trio.testing.MockClock, nothing: Any) -> None:
+    world = World(a=nothing)
+
+    async def scenario() -> None:
+        world.names.reconcile({"a": 10})
+        await trio.sleep(15)
+
+    run(world, clock, scenario)
+    assert world.learned == []
+    assert list(world.names.failing) == ["a"]
 
 
 def test_what_did_not_change_goes_on_and_what_is_gone_ends(clock: trio.testing.MockClock) -> None:

@@ -54,7 +54,10 @@ def resolve(host: str) -> list[str]:
     Blocks."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     in_order = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in in_order))
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in in_order))
+    if usable := [address for address in addresses if "%" not in address]:
+        return usable
+    raise OSError(f"only {', '.join(addresses)}, which needs an interface")
 
 
 def carried_clients(descriptors: int | None = None) -> int:

@@ -25,8 +25,8 @@ class Admin(Section):
     """Where `pylb status`, `reload` and the like reach this process."""
 
     bind: AdminBind | None = None
-    """A unix socket, mode 0600, or `127.0.0.1:9902` with a `token`. Left out: `pylb/admin.sock` in the user's
-    runtime directory, in `/run` for root."""
+    """A unix socket, mode 0600. Left out: `pylb/admin.sock` in the user's runtime directory, in `/run` for
+    root. With a `token` also `127.0.0.1:9902`: TCP, beside the socket at that default place."""
     token: Secret | None = None
     """What clients of a TCP address must send (`Authorization: Bearer TOKEN`)."""
 

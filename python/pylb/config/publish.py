@@ -107,15 +107,12 @@ class Publisher:
                 "draining": said.draining,
                 "weight": said.weight,
             }
-            try:
-                await self._adjust(replace(self._world, overrides=overrides), fact)
-            except PlanInvalid as error:
-                raise PylbError("; ".join(message for _, message in error.errors)) from None
+            await self._adjust(replace(self._world, overrides=overrides), fact)
             return said
 
     async def discovered(self, host: str, addresses: Sequence[str]) -> None:
         """Puts in force what a name stands for now. What is the same set, or of no name here, changes
-        nothing."""
+        nothing. Raises PylbError for what the core refuses."""
         async with self._turn:
             known = self._world.found.get(host)
             if known is None or set(known) == set(addresses):
@@ -130,7 +127,12 @@ class Publisher:
 
     async def _adjust(self, world: World, fact: dict[str, Any]) -> None:
         assert self.config is not None, "there is a world only once there is a configuration"
-        generation = await self._apply(self._plain, world)
+        try:
+            generation = await self._apply(self._plain, world)
+        except PlanInvalid as error:
+            raise PylbError("; ".join(message for _, message in error.errors)) from None
+        except BindFailed as error:
+            raise PylbError(_cannot_open(self.config, error)) from None
         self._answer(Adjusted(generation, self.config, fact))
 
     @property
