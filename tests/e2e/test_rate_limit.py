@@ -100,3 +100,16 @@ def test_other_routes_are_free(serve, origin):
         for _ in range(10):
             free = talk.get("/free")
             assert (free.status, free.get("ratelimit")) == (200, None)
+
+
+def test_a_reload_gives_nobody_more(serve, origin):
+    one = origin()
+    config = limited(one.address, {"rate": "1/m", "burst": 2, "key": "client"})
+    balancer = serve(config)
+    with balancer.talk() as talk:
+        assert [talk.get().status for _ in range(3)] == [200, 200, 429]
+        balancer.reload()
+        assert talk.get().status == 429
+        config["listeners"]["web"]["routes"][0]["rate_limit"]["burst"] = 3
+        balancer.load(config)
+        assert [talk.get().status for _ in range(4)] == [200, 200, 200, 429], "another limit starts afresh"

@@ -184,6 +184,7 @@ def test_on_lost_fail(serve, origins):
         until("it is ejected", lambda: talk.get("/", f"Cookie: {cookie}").status == 503)
         answer = talk.get("/", f"Cookie: {cookie}")
         assert answer.get("proxy-status") == "pylb; error=destination_unavailable"
+        assert b"of this session" in answer.body
         assert answer.get("retry-after") == "1"
         assert answer.get("set-cookie") is None
         assert visit(talk)[0] != name, "new clients are not concerned"

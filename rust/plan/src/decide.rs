@@ -127,6 +127,9 @@ impl Reply<'_> {
     /// No backend can be used.
     pub const NOBODY: Reply<'static> =
         Reply::unavailable("destination_unavailable", "No backend is available for this request.");
+    /// The backend that the client belongs to cannot be used, and no other will do.
+    pub const LOST: Reply<'static> =
+        Reply::unavailable("destination_unavailable", "The backend of this session is not available.");
     /// Every backend is full, and so is the queue, or the request has waited long enough.
     pub const FULL: Reply<'static> =
         Reply::unavailable("connection_limit_reached", "Every backend for this request is at its limit.");

@@ -34,7 +34,7 @@ impl Plan {
                 return Step::Send { pool, slot };
             }
             Home::Full(slot) => return Step::Wait { pool, until: Until::Pinned(slot) },
-            Home::Lost if sticky.fail_if_lost => return Step::Reply(Box::new(Reply::NOBODY)),
+            Home::Lost if sticky.fail_if_lost => return Step::Reply(Box::new(Reply::LOST)),
             Home::Lost | Home::Nowhere => {}
         }
         let step = self.place_anywhere(pool, progress, request);
