@@ -115,13 +115,9 @@ def is_one_session(lines: list[str]) -> bool:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "needs"),
-    [("gradio", "gradio"), ("socketio", "socketio"), ("mcp", "mcp")],
-    ids=["gradio", "socketio", "mcp"],
-)
-def test_sessions_of_several_clients_each_stay_in_their_process(example, name, needs):
-    module(needs, "apps")
+@pytest.mark.parametrize(("name", "extra"), [("gradio", "apps"), ("socketio", "test"), ("mcp", "test")])
+def test_sessions_of_several_clients_each_stay_in_their_process(example, name, extra):
+    module(name, extra)
     running = example(name)
     for lines in running.clients(4):
         assert is_one_session(lines), lines
