@@ -5,19 +5,23 @@
 //! not match is looked up anew, route by route, since the router never looks at most of them. A place that was taken is
 //! given back; a rate limit counts the request, in the plan at hand.
 
+mod trace;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use balance::Tick;
-use serde::Serialize;
 use wire::{Head, Pages, Parsed, RequestEdits, RouteEdits, Rules};
 
 use crate::action::{Action, Route};
-use crate::decide::{Body, Pin, Progress, Reply, Request, Step, Until};
+use crate::decide::{Pin, Progress, Request, Step, Until};
 use crate::key::Key;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::plan::{Listener, Plan};
 use crate::route::Pattern;
+
+pub use trace::Trace;
+use trace::{Answer, Chosen, Named, Passed, Place, Rate, Refused};
 
 /// Routes passed over that are told of.
 const MOST: usize = 100;
@@ -37,88 +41,6 @@ pub struct Question {
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The peer of the connection.
     pub client: IpAddr,
-}
-
-/// What became of it.
-#[derive(Debug, Default, Serialize)]
-pub struct Trace {
-    listener: String,
-    method: String,
-    host: String,
-    path: String,
-    client: String,
-    /// A head that no listener takes: nothing is decided then.
-    refused: Option<Refused>,
-    /// Routes before the one taken, and why each was not.
-    routes: Vec<Passed>,
-    /// How many more there are.
-    more: usize,
-    route: Option<Named>,
-    rate: Option<Rate>,
-    split: Option<Chosen>,
-    pool: Option<String>,
-    sticky: Option<&'static str>,
-    policy: Option<&'static str>,
-    backend: Option<Place>,
-    wait: Option<&'static str>,
-    /// The target and the Host that the backend gets.
-    target: Option<String>,
-    host_sent: Option<String>,
-    /// The whole head that the backend gets, by lines.
-    sent: Vec<String>,
-    /// What the route changes: `set`, `add` or `remove`, with the field.
-    request_headers: Vec<String>,
-    response_headers: Vec<String>,
-    answer: Option<Answer>,
-}
-
-#[derive(Debug, Serialize)]
-struct Refused {
-    status: u16,
-    why: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct Passed {
-    index: usize,
-    name: String,
-    why: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Named {
-    index: u32,
-    name: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Rate {
-    by: String,
-    limit: u32,
-    remaining: u32,
-    window: u32,
-}
-
-#[derive(Debug, Serialize)]
-struct Chosen {
-    pool: String,
-    by: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Place {
-    name: String,
-    address: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Answer {
-    status: u16,
-    why: &'static str,
-    retry_after: Option<u32>,
-    location: Option<String>,
-    content_type: Option<String>,
-    body: Option<String>,
 }
 
 /// Tells what would become of a request, if there is a listener of this name.
@@ -240,23 +162,6 @@ impl Trace {
         self.target = self.sent.first().and_then(|line| line.split(' ').nth(1)).map(str::to_owned);
         let authority = edits.route.and_then(|RouteEdits { host, .. }| host.as_ref());
         self.host_sent = Some(text(authority.map_or(head.authority(), wire::Authority::as_bytes)));
-    }
-}
-
-impl Answer {
-    fn new(reply: &Reply<'_>) -> Self {
-        let (why, page) = match reply.body {
-            Body::Line(line) => (line, None),
-            Body::Page(page) => ("The route answers itself.", Some(page)),
-        };
-        Answer {
-            status: reply.status,
-            why,
-            retry_after: reply.retry_after,
-            location: reply.location.as_deref().map(text),
-            content_type: page.map(|page| page.content_type.to_string()),
-            body: page.map(|page| text(&page.body)),
-        }
     }
 }
 
