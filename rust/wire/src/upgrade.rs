@@ -10,7 +10,11 @@
 use crate::fields::{Known, is_token, members};
 use crate::head::Head;
 
-/// Whether an `Upgrade` names a protocol that may be offered to a backend.
+/// Protocols of one offer; what is named beyond them is left out. All that an answer names is compared with each.
+const MOST: usize = 16;
+
+/// Whether an `Upgrade` names a protocol that may be offered to a backend. Cold, so that it stays out of the loop over fields.
+#[cold]
 pub(crate) fn is_offer(value: &[u8]) -> bool {
     members(value).any(may_pass)
 }
@@ -36,9 +40,9 @@ pub(crate) fn write_pair(head: &Head, out: &mut Vec<u8>) {
     }
 }
 
-/// The protocols of all `Upgrade` fields that may be passed on.
+/// The protocols of all `Upgrade` fields that may be passed on, up to the bound.
 fn protocols(head: &Head) -> impl Iterator<Item = &[u8]> {
-    head.known(Known::Upgrade).flat_map(members).filter(|protocol| may_pass(protocol))
+    head.known(Known::Upgrade).flat_map(members).filter(|protocol| may_pass(protocol)).take(MOST)
 }
 
 /// A name, or a name and a version, and not HTTP/2.
