@@ -231,3 +231,20 @@ async def test_a_blocked_program_does_not_block_traffic(bind: str, origins: Orig
         assert len(answered) > 10
         assert set(answered) == {200}
         await done.wait()
+
+
+async def test_a_program_drains_and_weighs_like_an_operator(bind: str, origins: Origins) -> None:
+    backends = origins(2)
+    async with pylb.running(site(bind, backends)) as lb:
+        facts = lb.facts()
+        await lb.set_draining("web", backends[0], True)
+        assert (await fact_named("backend_override", facts))["draining"] is True
+        assert {await get(bind) for _ in range(4)} == {(200, "Hello from origin 2\n")}
+        await lb.set_draining("web", backends[0], False)
+        await lb.set_weight("web", backends[0], 3)
+        answers = [await get(bind) for _ in range(8)]
+        assert answers.count((200, "Hello from origin 1\n")) == 6
+        await lb.apply(site(bind, backends, idle_connections=7))
+        assert lb.status()["pools"]["web"]["backends"][0]["override"] == {"draining": False, "weight": 3}
+        with pytest.raises(pylb.PylbError, match='no pool called "wbe"; did you mean web'):
+            await lb.set_weight("wbe", backends[0], 3)

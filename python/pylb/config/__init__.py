@@ -81,6 +81,8 @@ core):
     publisher.config: Config | None                 the one in force
     await publisher.apply(config)                   the same, for a config from elsewhere (embedding)
     publisher.watched() -> list of files            what to watch, also after a refused load
+    await publisher.override((pool, backend), change)       what an operator says, over the file (desired.py)
+    await publisher.discovered(host, addresses)     what a name stands for now
 
 Watching (watch.py): `async for _ in changes(publisher.watched, publisher.loaded)` yields once files are not
 what was loaded last, and have stayed still for one round of half a second.
