@@ -70,8 +70,8 @@ class Match(Section):
     )
     """The same for cookies."""
     query: Annotated[dict[Parameter, WantedValue], Kind("names and values", '{version: "2"}')] = default({})
-    """The same for parameters of the query, decoded. Of a name that comes twice the first counts, as in headers
-    and cookies."""
+    """The same for parameters of the query, decoded. Of a name that comes twice the first counts, as in
+    headers and cookies."""
     client: Networks = ()
     """The client's address (behind trusted proxies) is in one of these networks."""
 
