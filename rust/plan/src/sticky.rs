@@ -13,7 +13,8 @@
 //! | is full | the request waits for it; after that it goes elsewhere this once, and nothing changes |
 //! | is lost: down, ejected, gone, or this request failed there | `move`: another one, and that is home now; `fail`: 503 |
 //!
-//! A cookie with an id that nobody has (forged, of another pool, of a backend that was removed) is none.
+//! A cookie with an id that nobody has (forged, of another pool, of a backend that was removed) is none, and neither is one
+//! whose time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +99,7 @@ impl Sticky {
         match &self.by {
             StickyBy::Cookie { name, ids, .. } => {
                 let token = Token::read(request.head.cookie(name.as_bytes())?)?;
-                let slot = ids.slot(token.number, token.id)?;
+                let slot = ids.slot(token.number, token.id).filter(|_| !self.is_over(token, request.wall))?;
                 Some((Some(slot), !ids.is_current(token.number) || self.is_due(token, request.wall)))
             }
             StickyBy::Key(key) | StickyBy::Learned { request: key, .. } => {
@@ -114,6 +115,11 @@ impl Sticky {
     fn is_due(&self, token: Token, wall: Duration) -> bool {
         let age = minute(wall).saturating_sub(token.minute).saturating_add(1);
         MINUTE * age > self.ttl / 2
+    }
+
+    /// Past all its time, give or take the minute that is running: the client should have forgotten it.
+    fn is_over(&self, token: Token, wall: Duration) -> bool {
+        MINUTE * minute(wall).saturating_sub(token.minute) > self.ttl + MINUTE
     }
 
     /// The client of this request belongs to this backend from now on, which it did not before. Says what is left to do.

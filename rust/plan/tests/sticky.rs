@@ -173,7 +173,16 @@ fn a_cookie_past_half_its_time_is_issued_anew() {
     let after = |minutes: u64| client.visit_at(&plan, NOW, WALL + Duration::from_secs(60 * minutes));
     assert_eq!(after(29), home("d", Pin::Honoured));
     assert_eq!(after(30), home("d", Pin::Issue));
-    assert_eq!(after(10_000), home("d", Pin::Issue));
+    assert_eq!(after(61), home("d", Pin::Issue));
+}
+
+#[test]
+fn a_cookie_past_all_its_time_is_none() {
+    let plan = with_cookie(None, &[7], &FIVE);
+    let client = with_token(token(&plan, "d"));
+    let late = WALL + Duration::from_secs(60 * 62);
+    let visits = (0..50).map(|dice| Client { dice, ..client.clone() }.visit_at(&plan, NOW, late));
+    assert!(visits.filter(|(name, pin)| name != "d" && *pin == Pin::Issue).count() > 20);
 }
 
 #[test]
