@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from .balancer import site, tcp
 from .crowd import Crowd, percentile
 from .origin import Ask
@@ -146,3 +148,23 @@ def test_a_reload_with_a_higher_limit_wakes_the_line(serve, origin):
     assert [talk.response().status for talk in talks] == [200] * 4
     for talk in talks:
         talk.close()
+
+
+@pytest.mark.soak
+def test_two_backends_of_four_places_and_two_hundred_clients(serve, origin):
+    """The contract's own figures: the limit holds, waits end, refusals are prompt, and nobody starves."""
+    gauges = [Gauge(0.02), Gauge(0.02)]
+    addresses = [origin(gauge).address for gauge in gauges]
+    balancer = serve(limited(*addresses, queue={"size": 150, "timeout": "1s"}))
+    with Crowd(balancer.address(), clients=200, think=lambda dice: dice.uniform(0, 0.1)) as crowd:
+        crowd.wait_for_more(10_000)
+    served = [one for one in crowd.outcomes if one.status == 200]
+    refused = [one for one in crowd.outcomes if one.status == 503]
+    prompt = [one.seconds for one in refused if one.seconds <= 0.9]
+    by_client = Counter(one.client for one in served)
+    assert len(served) + len(refused) == len(crowd.outcomes), crowd
+    assert max(gauge.most for gauge in gauges) <= LIMIT
+    assert max(one.seconds for one in crowd.outcomes) < 1.2
+    assert percentile(prompt, 0.99) < 0.05
+    assert len(by_client) == 200
+    assert min(by_client.values()) > 0.5 * len(served) / 200

@@ -6,11 +6,13 @@ ledgers of the origins are the judges.
 """
 
 import socket
+import time
 from collections import Counter
 
 import pytest
 
 from .balancer import site, tcp
+from .crowd import Crowd
 from .load import Load
 from .origin import Ask, tally
 from .patience import until
@@ -289,3 +291,24 @@ def test_a_silent_backend_is_left_after_per_try(serve, origin):
         statuses.append(talk.response().status)
     assert sorted(statuses) == [200, 504], "a POST is left, but not repeated"
     assert good.count() == 5
+
+
+def retries_of_a_pool_that_answers_503(serve, origin, requests: int) -> None:
+    bad = [origin(busy) for _ in range(3)]
+    balancer = serve(site([one.address for one in bad], pool={"retries": {"on": ["connect", "503"]}}))
+    crowd = Crowd(balancer.address(), clients=16, requests=requests, think=lambda dice: dice.uniform(0, 0.02))
+    began = time.monotonic()
+    crowd.run()
+    seconds = time.monotonic() - began
+    assert set(crowd.statuses) == {503}, crowd
+    asked = sum(one.count() for one in bad)
+    assert requests < asked <= 1.2 * requests + 10 * seconds, f"{asked} for {requests} in {seconds:.1f} s"
+
+
+def test_a_pool_that_answers_503_is_not_buried(serve, origin):
+    retries_of_a_pool_that_answers_503(serve, origin, 2_000)
+
+
+@pytest.mark.soak
+def test_a_pool_that_answers_503_is_not_buried_over_a_while(serve, origin):
+    retries_of_a_pool_that_answers_503(serve, origin, 30_000)

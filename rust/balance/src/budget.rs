@@ -4,9 +4,10 @@
 //! already on its knees. So a pool may retry at most a part of its requests of the last 10 seconds, a fifth unless
 //! configured, plus 10 a second so that quiet pools can retry at all (Finagle's `RetryBudget`).
 //!
-//! The 10 a second are counted from the first request in the window on, and what was not spent stays for later. They are
-//! not there from the start: a pool that has just woken up and fails whole would send its backends 100 requests more
-//! than its clients did, and 100 again ten seconds later.
+//! Of the 10 a second those of the first second are there at once. The others come as time passes, counted from the first
+//! request in the window, and what was not spent stays for later. They do not all come at once: a pool that has just
+//! woken up and fails whole would send its backends 100 requests more than its clients did, and 100 again ten seconds
+//! later. Nobody who counts for a second or longer finds more than the two parts together.
 //!
 //! The window is ten slots of one second. A slot is one word, second and count together, so whoever is first in a new
 //! second starts the slot anew with one compare-exchange, and everybody else only adds.
@@ -55,7 +56,8 @@ impl<'p> Budget<'p> {
     pub fn withdraw(self, now: Tick) -> bool {
         let second = second(now);
         let requests = &self.spent.requests;
-        let allowed = requests.sum(second) * self.percent / 100 + PER_SECOND * requests.seconds(second);
+        let earned = PER_SECOND * requests.age(now) / 1_000_000;
+        let allowed = requests.sum(second) * self.percent / 100 + earned.max(PER_SECOND);
         self.spent.retries.add(second);
         if self.spent.retries.sum(second) <= allowed {
             return true;
@@ -87,10 +89,11 @@ impl Window {
         self.live(second).map(count).sum()
     }
 
-    /// How many seconds ago the first of those counted came, at least 1.
-    fn seconds(&self, second: u32) -> u64 {
+    /// The microseconds since the end of the second in which the first of those counted came.
+    fn age(&self, now: Tick) -> u64 {
+        let second = second(now);
         let first = self.live(second).map(stamp).min().unwrap_or(second);
-        u64::from(second.saturating_sub(first)) + 1
+        (now.0 + SECONDS * 1_000_000).saturating_sub((u64::from(first) + 1) * 1_000_000)
     }
 
     fn live(&self, second: u32) -> impl Iterator<Item = u64> {
