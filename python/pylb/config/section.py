@@ -1,8 +1,8 @@
 """What every section of the model has in common, and how its fields are declared.
 
 A section is a class whose fields are the keys a user may write; the docstring under a field is written for
-users, because help, JSON Schema and docs/configuration.md are generated from it. A key that is part of pylb's
-contract but not built yet is listed in `later`: it is refused with "not supported yet", never ignored and
+users, because help, JSON Schema and docs/configuration.md are generated from it. A key whose name is settled
+but that is not built yet is listed in `later`: it is refused with "not supported yet", never ignored and
 never called unknown. Its value names the required key it would stand in for, so that one mistake stays one
 error.
 """
@@ -37,7 +37,7 @@ def default(written: Any) -> Any:
 
 
 def refuse(*names: str, **instead: str) -> Mapping[str, str]:
-    """Keys of the contract that are not built yet; `instead` says which required key each would replace."""
+    """Keys that are not built yet; `instead` says which required key each would replace."""
     return MappingProxyType({**dict.fromkeys(names, ""), **instead})
 
 
@@ -57,6 +57,6 @@ class Section(BaseModel):
         hide_input_in_errors=True,
     )
     later: ClassVar[Mapping[str, str]] = refuse()
-    """Keys of the contract that are not built yet, and what each stands in for ("" for nothing)."""
+    """Keys that are not built yet, and what each stands in for ("" for nothing)."""
     elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Keys that belong in another place, and what to do instead."""

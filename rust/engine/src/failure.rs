@@ -1,7 +1,8 @@
 //! What can go wrong with an exchange, and the two questions every caller asks: whose fault, and may we retry?
 //!
-//! A [`wire::Fault`] is a broken rule of the protocol; a `Failure` is that or anything that sockets and time
-//! can do. The answers are those of the tables "Answers of pylb itself" and "Retry table" of the contract.
+//! A [`wire::Fault`] is a broken rule of the protocol; a `Failure` is that or anything that sockets and time can do.
+//! Its methods are the two tables that users see, one row per failure: what the client is told, and whether the
+//! request goes to a backend again.
 
 use std::io;
 

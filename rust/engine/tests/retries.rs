@@ -98,7 +98,7 @@ fn a_silent_backend_is_left_after_its_try_and_all_tries_share_one_time() {
     assert!(took >= Duration::from_millis(450) && took < Duration::from_millis(900), "{took:?}");
 }
 
-/// Show 8 of the contract: who never answers is put out soon, and nobody else suffers.
+/// Who never answers is put out soon, and nobody else suffers.
 #[test]
 fn one_of_four_that_never_answers() {
     let (silent, port) = (origin(0), free_port());

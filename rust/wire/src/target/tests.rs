@@ -1,4 +1,4 @@
-//! The table of http-rules about targets, and what holds for all paths.
+//! A table of targets with what becomes of each, and what holds for all paths.
 
 use super::*;
 
