@@ -1,5 +1,6 @@
 """The examples for frameworks whose sessions live in one process: copied, started as their first lines say,
-and used as their clients use them, by several at once."""
+and used as their clients use them, by several at once. Those whose frameworks take a minute to install (the
+extra `apps`) run with the soak tests."""
 
 import http.cookiejar
 import json
@@ -115,7 +116,10 @@ def is_one_session(lines: list[str]) -> bool:
     ]
 
 
-@pytest.mark.parametrize(("name", "extra"), [("gradio", "apps"), ("socketio", "test"), ("mcp", "test")])
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [pytest.param("gradio", "apps", marks=pytest.mark.soak), ("socketio", "test"), ("mcp", "test")],
+)
 def test_sessions_of_several_clients_each_stay_in_their_process(example, name, extra):
     module(name, extra)
     running = example(name)
@@ -124,6 +128,7 @@ def test_sessions_of_several_clients_each_stay_in_their_process(example, name, e
     assert min(running.served().values()) > 0
 
 
+@pytest.mark.soak
 def test_a_streamlit_page_and_all_that_belongs_to_it(example):
     module("streamlit", "apps")
     running = example("streamlit")
@@ -137,6 +142,7 @@ def test_a_streamlit_page_and_all_that_belongs_to_it(example):
         assert len(moved) == 1, (before, running.served())
 
 
+@pytest.mark.soak
 def test_a_jupyter_kernel_is_found_again(example):
     module("jupyter_server", "apps")
     running = example("jupyter")
