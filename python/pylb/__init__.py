@@ -9,8 +9,9 @@ As a library, a trio program embeds the same thing:
 
 The map: `config` is what the user wants, from text to the draft; `core` is the door to the Rust core that
 makes it true; `asked` and `decision` say what it would do with a request; `affinity` keeps the keys of sticky
-cookies, `names` what names stand for; `health` asks backends how they are; `admin` is how commands reach a
-running process; `facts` and `messages` are what it says; `demo` is three small servers to try it on.
+cookies, `names` what names stand for; `health` asks backends how they are. `cli` and `operate` are the
+commands, `admin` is how they reach a running process, `snapshot` and `overview` are its status; `facts` and
+`messages` are what it says; `demo` is three small servers to try it on.
 
 Names are imported when they are first used, so that `pylb check` or shell completion loads no event loop.
 """

@@ -4,8 +4,8 @@
 //! thread), `apply.rs` (how a plan comes in force). `end` is HTTP on a socket, `upstream` connections to backends,
 //! `observe` numbers, log lines and facts.
 //!
-//! A worker shares nothing with another but atomics, and never takes the interpreter lock: it cannot, because this
-//! crate does not know that Python exists.
+//! A worker shares atomics with the others, and locks only where a pool is full or a table of clients' keys is asked.
+//! It never takes the interpreter lock: it cannot, because this crate does not know that Python exists.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod apply;
