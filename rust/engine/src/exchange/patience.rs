@@ -53,11 +53,7 @@ impl Exchange {
             _ => false,
         };
         self.phase = phase;
-        let patience = match phase {
-            Phase::ResponseHead => self.patience_of_try(|| clock.now()),
-            _ => self.patience(phase),
-        };
-        clock.expire_in(self.seat, patience);
+        clock.expire_in(self.seat, self.patience(phase, clock));
         too_slow
     }
 
@@ -66,12 +62,13 @@ impl Exchange {
         self.head().expects_continue() && !self.continued && self.story.bytes_in == 0
     }
 
-    fn patience(&self, phase: Phase) -> u32 {
+    /// Milliseconds that whoever has to move in this phase may take.
+    fn patience(&self, phase: Phase, clock: &Clock) -> u32 {
         let listener = self.listener();
         match phase {
             Phase::Body => listener.body_idle_ms,
             Phase::Client | Phase::None => listener.send_idle_ms,
-            Phase::ResponseHead => self.route().map_or(60_000, |route| route.response_head_ms),
+            Phase::ResponseHead => self.patience_of_try(|| clock.now()),
             Phase::ResponseBody => self.route().map_or(300_000, |route| route.response_idle_ms),
         }
     }
@@ -80,7 +77,7 @@ impl Exchange {
     pub(super) async fn flush(&mut self, worker: &Worker, down: &mut Conn) -> After {
         if down.has_backlog() {
             self.phase = Phase::Client;
-            worker.clock.expire_in(self.seat, self.patience(Phase::Client));
+            worker.clock.expire_in(self.seat, self.patience(Phase::Client, &worker.clock));
             let done = poll_fn(|cx| self.poll_flush(worker, down, cx)).await;
             if let Err(failure) = done {
                 self.story.reason = Some(failure.reason());
@@ -101,7 +98,7 @@ impl Exchange {
         }
         let moved = before - down.backlog_len();
         if moved > 0 {
-            worker.clock.expire_in(self.seat, self.patience(Phase::Client));
+            worker.clock.expire_in(self.seat, self.patience(Phase::Client, &worker.clock));
         }
         let late =
             worker.clock.expired(self.seat) || self.pace.is_too_slow(true, moved as u64, worker.clock.coarse_ms());
