@@ -214,25 +214,16 @@ impl Exchange {
             let piece = ready!(up.conn.poll_piece(cx, self.head(), receive, pages, &worker.response_rules))?;
             let (offered, last) = match piece {
                 Piece::Interim(head) => {
-                    let edits = ResponseEdits {
-                        route: self.route().and_then(|route| route.response.as_deref()),
-                        ..ResponseEdits::plain(Version::Http11, true, wire::Framing::Empty)
-                    };
-                    let offered = match self.head().version() {
-                        Version::Http11 => down.offer_interim(cx, scratch, &head, &edits),
-                        Version::Http10 => Ok(()),
-                    };
+                    let offered = self.offer_interim(down, scratch, cx, &head);
                     pages.give(head.into_page());
-                    self.continued = true;
                     (offered, false)
                 }
                 Piece::Head(head, part) if head.status() >= 400 && self.turns_down(worker, down, head.status()) => {
-                    let failure = Failure::Status(head.status());
-                    let is_over = part.last;
-                    pages.give(head.into_page());
-                    if !is_over {
+                    if !part.last {
                         up.conn.skip_body(cx, receive);
                     }
+                    let failure = Failure::Status(head.status());
+                    pages.give(head.into_page());
                     return Poll::Ready(Err(failure));
                 }
                 Piece::Head(head, part) => {
@@ -261,10 +252,29 @@ impl Exchange {
         }
     }
 
+    /// Passes an interim head on, to a client whose version has them (RFC 9110, 15.2).
+    fn offer_interim(
+        &mut self,
+        down: &mut Conn,
+        scratch: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+        head: &Head,
+    ) -> std::io::Result<()> {
+        self.continued = true;
+        if self.head().version() == Version::Http10 {
+            return Ok(());
+        }
+        let edits = ResponseEdits {
+            route: self.route().and_then(|route| route.response.as_deref()),
+            ..ResponseEdits::plain(Version::Http11, true, Framing::Empty)
+        };
+        down.offer_interim(cx, scratch, head, &edits)
+    }
+
     fn response_edits<'s>(&'s self, worker: &Worker, head: &Head, set_cookie: Option<&'s [u8]>) -> ResponseEdits<'s> {
         let request = self.head();
         let framing = wire::response_framing(head, request.version());
-        let ends = matches!(framing, wire::Framing::UntilClose) || self.upload != Upload::Done;
+        let ends = matches!(framing, Framing::UntilClose) || self.upload != Upload::Done;
         let keep_alive = request.keep_alive() && !ends && !self.is_last(worker);
         ResponseEdits {
             route: self.route().and_then(|route| route.response.as_deref()),
@@ -286,7 +296,7 @@ impl Exchange {
         }
         self.learn(worker, head);
         if matches!(head.status(), 502..=504) {
-            self.pick().failed(worker, now, "answered 502, 503 or 504");
+            self.pick().failed(worker, now, Failure::Status(head.status()).reason());
         } else {
             self.pick().succeeded(worker, took, now);
         }
