@@ -23,9 +23,11 @@ pub struct Trace {
     pub(super) rate: Option<Rate>,
     pub(super) split: Option<Chosen>,
     pub(super) pool: Option<String>,
+    /// `none`, `honoured` or `issued`, in a pool with sessions.
     pub(super) sticky: Option<&'static str>,
     pub(super) policy: Option<&'static str>,
     pub(super) backend: Option<Place>,
+    /// `full` or `pinned`: for any place, or for one where the client belongs.
     pub(super) wait: Option<&'static str>,
     /// The target and the Host that the backend gets.
     pub(super) target: Option<String>,
@@ -38,12 +40,14 @@ pub struct Trace {
     pub(super) answer: Option<Answer>,
 }
 
+/// Why the head was not understood, and the status that says so.
 #[derive(Debug, Serialize)]
 pub(super) struct Refused {
     pub(super) status: u16,
     pub(super) why: &'static str,
 }
 
+/// A route that did not match.
 #[derive(Debug, Serialize)]
 pub(super) struct Passed {
     pub(super) index: usize,
@@ -51,36 +55,45 @@ pub(super) struct Passed {
     pub(super) why: String,
 }
 
+/// A route, by its position in its listener.
 #[derive(Debug, Serialize)]
 pub(super) struct Named {
     pub(super) index: u32,
     pub(super) name: String,
 }
 
+/// The rate limit of the route, with this request counted.
 #[derive(Debug, Serialize)]
 pub(super) struct Rate {
+    /// Who counts as one client.
     pub(super) by: String,
+    /// Requests at once.
     pub(super) limit: u32,
     pub(super) remaining: u32,
+    /// Seconds in which an empty limit fills up.
     pub(super) window: u32,
 }
 
+/// The pool of a split.
 #[derive(Debug, Serialize)]
 pub(super) struct Chosen {
     pub(super) pool: String,
     pub(super) by: String,
 }
 
+/// A backend, and where it listens.
 #[derive(Debug, Serialize)]
 pub(super) struct Place {
     pub(super) name: String,
     pub(super) address: String,
 }
 
+/// An answer of pylb itself.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) why: &'static str,
+    /// Seconds.
     pub(super) retry_after: Option<u32>,
     pub(super) location: Option<String>,
     pub(super) content_type: Option<String>,
