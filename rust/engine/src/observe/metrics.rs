@@ -20,17 +20,23 @@ const CLASS_NAMES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// All metrics at this moment.
 pub(crate) fn render(shared: &Shared) -> String {
     let mut text = Text(String::with_capacity(16 * 1024));
-    process(shared, &mut text);
+    let sum = |count: &dyn Fn(&WorkerMeter) -> u64| -> u64 { shared.meters.iter().map(count).sum() };
+    process(shared, &sum, &mut text);
+    traffic(&sum, &mut text);
     if let Some(running) = shared.running() {
+        let now = Tick(shared.epoch.elapsed().as_micros() as u64);
         routes(&running, &mut text);
-        queues(&running, Tick(shared.epoch.elapsed().as_micros() as u64), &mut text);
-        backends(&running, Tick(shared.epoch.elapsed().as_micros() as u64), &mut text);
+        queues(&running, now, &mut text);
+        backends(&running, &mut text);
+        backends_now(&running, now, &mut text);
     }
     text.0
 }
 
-fn process(shared: &Shared, text: &mut Text) {
-    let sum = |count: &dyn Fn(&WorkerMeter) -> u64| -> u64 { shared.meters.iter().map(count).sum() };
+/// A counter of all workers together.
+type Sum<'a> = &'a dyn Fn(&dyn Fn(&WorkerMeter) -> u64) -> u64;
+
+fn process(shared: &Shared, sum: Sum<'_>, text: &mut Text) {
     let generation = shared.running().map_or(0, |running| running.generation);
     text.gauge("pylb_plan_generation", "Generation of the plan in force.", generation);
     text.gauge("pylb_python_silence_seconds", "Seconds since Python's last sign of life.", shared.silence());
@@ -56,6 +62,10 @@ fn process(shared: &Shared, text: &mut Text) {
     text.sample("pylb_plans_total", &[("result", "applied")], load(&shared.applied));
     text.sample("pylb_plans_total", &[("result", "refused")], load(&shared.refused));
     text.counter("pylb_panics_total", "Connections ended by a panic.", sum(&|meter| meter.panics.value()));
+}
+
+/// What moved, over all routes and pools.
+fn traffic(sum: Sum<'_>, text: &mut Text) {
     text.counter(
         "pylb_upstream_stale_total",
         "Idle connections found closed by the backend.",
@@ -125,7 +135,8 @@ fn queues(running: &Running, now: Tick, text: &mut Text) {
     pools("pylb_queue_late_total", "counter", "Requests that waited in vain.", &|seating| total(&seating.late));
 }
 
-fn backends(running: &Running, now: Tick, text: &mut Text) {
+/// What is counted of backends.
+fn backends(running: &Running, text: &mut Text) {
     let each = |visit: Visitor<'_>| {
         for (index, pool) in running.plan.pools.iter().enumerate() {
             for (slot, backend) in pool.pool.backends().iter().enumerate() {
@@ -144,6 +155,10 @@ fn backends(running: &Running, now: Tick, text: &mut Text) {
     };
     counter("pylb_ejections_total", "Times that passive checking took a backend out.", &|record| record.ejections());
     counter("pylb_backend_cut_total", "Exchanges and tunnels cut because a drain was over.", &|record| record.cut());
+}
+
+/// How backends are now.
+fn backends_now(running: &Running, now: Tick, text: &mut Text) {
     text.family("pylb_backend_warmth", "gauge", "The part of its share that it gets: below 1 while it warms up.");
     for pool in &running.plan.pools {
         for (slot, backend) in pool.pool.backends().iter().enumerate() {
