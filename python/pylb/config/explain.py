@@ -59,7 +59,7 @@ class _Spot:
 
 def explain(errors: Iterable[ErrorDetails], tree: Tree) -> list[Mistake]:
     """One mistake per error. Those that only follow from another one are left out; empty values are
-    cross.py's."""
+    for cross to find."""
     spots = [(_spot(error), error) for error in errors]
     excused = {
         (*spot.path[:-1], replaced)

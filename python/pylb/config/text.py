@@ -1,7 +1,7 @@
 """Texts with a form of their own: names, hosts, paths, header fields, statuses.
 
 A form is checked here as far as the text alone can show; what needs the rest of the file (does this pool
-exist?) is cross.py's.
+exist?) is for cross to find.
 """
 
 import ipaddress
