@@ -27,14 +27,12 @@ from pylb.config.draft import Resolve, resolve
 from pylb.config.loaded import Config
 from pylb.config.outcome import Adjusted, Heard, Outcome, Published, Refused
 from pylb.config.read import glob_files
+from pylb.config.restart import needs_restart
 from pylb.config.source import Source
 from pylb.config.watch import Seen, fingerprint
 from pylb.core import BindFailed, PlanInvalid
 from pylb.errors import ConfigInvalid, Mistake, PylbError, UnknownBackend
 from pylb.errors import Path as KeyPath
-
-RESTART_ONLY: tuple[KeyPath, ...] = (("workers",), ("state_dir",), ("admin", "bind"))
-"""What a running process cannot change."""
 
 
 class Engine(Protocol):
@@ -183,7 +181,7 @@ class Publisher:
 
     async def _put(self, config: Config) -> Outcome:
         self._attempted = config.files
-        if self.config is not None and (fixed := _needs_restart(self.config, config)):
+        if self.config is not None and (fixed := needs_restart(self.config, config)):
             return self._refuse(fixed)
         try:
             plain, world, warnings = await trio.to_thread.run_sync(self._prepared, config)
@@ -248,24 +246,3 @@ def _cannot_open(config: Config, error: BindFailed) -> str:
 
 def _named(key: Key) -> dict[str, str]:
     return {"pool": key[0], "backend": key[1]}
-
-
-def _needs_restart(old: Config, new: Config) -> tuple[Mistake, ...]:
-    """The keys that differ and that a running process cannot change."""
-    return tuple(
-        Mistake(
-            new.locate(path),
-            path,
-            f"`{path[-1]}` cannot change while pylb runs",
-            "restart pylb, or change it back",
-        )
-        for path in RESTART_ONLY
-        if _at(old, path) != _at(new, path)
-    )
-
-
-def _at(config: Config, path: KeyPath) -> object:
-    found: object = config.model
-    for key in path:
-        found = getattr(found, str(key))
-    return found
