@@ -4,6 +4,8 @@ The origins are processes that write down every request they begin and end. They
 1 to 50 ms at random, so that requests and FINs cross all the time, or are killed.
 """
 
+import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from .balancer import Balancer, site
 from .crowd import Crowd, Outcome, get, post
+from .patience import until
 from .programs import Program
 
 LEARNING = 1_000
@@ -122,3 +125,30 @@ def test_kill_9_under_posts(serve, programs, tmp_path):
 @pytest.mark.parametrize("attempt", range(10))
 def test_kill_9_under_many_posts(serve, programs, tmp_path, attempt):
     killed(serve, programs, tmp_path, clients=128, more=20_000)
+
+
+def test_kill_9_of_a_stuck_origin(serve, programs, tmp_path):
+    """Stopped first, so that what is in flight there can be counted: that fails, and nothing later does.
+
+    A dying process closes one descriptor after another, and the kernel accepts connections for it until it
+    comes to the listening one; what goes there in these milliseconds is lost, too.
+    """
+    books = Books(programs, tmp_path, 3, "--work", "0.005")
+    balancer = serve(site([origin.address for origin in books.origins]))
+    victim = books.origins[0]
+    crowd = Crowd(balancer.address(), clients=24, requests=2_000, request=post).start()
+    crowd.wait_for_more(200)
+    victim.signal(signal.SIGSTOP)
+    until(
+        "all clients wait for it",
+        lambda: balancer.backend("app", victim.address)["in_flight"] == crowd.clients,
+    )
+    killed = time.monotonic()
+    victim.kill()
+    gone = time.monotonic()
+    crowd.join()
+    assert set(crowd.statuses) == {200, 502}, crowd
+    failed = [one.began for one in crowd.outcomes if one.status == 502]
+    assert sum(began < killed for began in failed) == crowd.clients
+    assert max(failed) < gone
+    assert max(books.begun().values()) == 1
