@@ -57,6 +57,13 @@ def refusals(outcomes: list[Outcome]) -> list[Outcome]:
     return refused
 
 
+def on_time(balancer: Balancer, refused: list[Outcome], requests: int, limit: float) -> None:
+    """By pylb's clock all refusals came in time; by the clients', which may be who sleeps, as good as all."""
+    lines = balancer.access_log(requests)
+    assert max(line["ms"]["total"] for line in lines if line["status"] == 503) <= limit * 1_000
+    assert percentile([one.seconds for one in refused], 0.999) <= limit
+
+
 def fair_share(serve, origin, *, requests: int) -> None:
     balancer, busy = crowded(serve, origin, work=0.01, size=1_000, timeout="5s")
     crowd = Crowd(balancer.address(), clients=CLIENTS, requests=requests).run()
@@ -88,10 +95,7 @@ def prompt(serve, origin, *, requests: int) -> None:
     ).run()
     refused = refusals(crowd.outcomes)
     assert len(refused) > requests / 10, crowd
-    # By its own clock all of them; by the clients', which may be the ones that sleep, as good as all.
-    lines = balancer.access_log(requests)
-    assert max(line["ms"]["total"] for line in lines if line["status"] == 503) <= 50
-    assert percentile([one.seconds for one in refused], 0.999) <= 0.05
+    on_time(balancer, refused, requests, 0.05)
     assert [one.most for one in busy] == [EACH, EACH]
     # At most 20 before it, 8 at a time, 50 ms each: a wait of 3 or 4 rounds.
     assert max(one.seconds for one in crowd.outcomes if one.status == 200) < 1
@@ -112,10 +116,11 @@ def deadline(serve, origin, *, requests: int) -> None:
     crowd = Crowd(balancer.address(), clients=CLIENTS, requests=requests).run()
     refused = refusals(crowd.outcomes)
     assert refused, crowd
-    for one in refused:
-        assert 0.3 * 0.9 <= one.seconds <= 0.3 * 1.1 + GRAIN, one.seconds
+    assert min(one.seconds for one in refused) >= 0.3 * 0.9
+    on_time(balancer, refused, requests, 0.3 * 1.1 + GRAIN)
     assert [one.most for one in busy] == [EACH, EACH]
-    assert max(one.seconds for one in crowd.outcomes) <= 0.3 * 1.1 + 2 * GRAIN + 0.05
+    waits = [line["ms"]["queue"] for line in balancer.access_log(requests) if line["status"] == 200]
+    assert max(wait or 0 for wait in waits) <= (0.3 * 1.1 + GRAIN) * 1_000
     assert crowd.statuses[200] == sum(one.done for one in busy)
 
 
