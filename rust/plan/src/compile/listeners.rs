@@ -1,4 +1,4 @@
-//! Listeners and their routes.
+//! Listeners: where they are bound, whom they trust, how patient and how strict they are.
 
 use std::net::IpAddr;
 
