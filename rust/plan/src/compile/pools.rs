@@ -23,8 +23,8 @@ const LARGEST_WEIGHT: u64 = 65_536;
 /// A schedule has at most 65,536 turns, and each backend needs one.
 const MOST_BACKENDS: usize = 4096;
 const MOST_IDLE: u64 = 65_536;
-/// The longest that a backend is ejected.
-const LONGEST_EJECTION: u64 = 300_000;
+/// The longest that a backend is ejected, in milliseconds.
+const LONGEST_EJECTION: u64 = balance::LONGEST_EJECTION.as_millis() as u64;
 
 /// The compiled pools. Where a pool had mistakes it is missing, and `plans` is of no use.
 pub(super) struct Pools {
