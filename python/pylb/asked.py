@@ -15,7 +15,6 @@ from pylb.errors import PylbError
 PORTS = {"http": 80, "https": 443}
 """By scheme."""
 
-
 NOBODYS = "localhost"
 """The host that is asked for where none is named; without one, HTTP/1.1 has no request."""
 

@@ -5,7 +5,6 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from pylb.config.text import cookie, token
 from pylb.config.wording import Kind, shown, wrong
@@ -58,10 +57,7 @@ def _hash_key(value: object) -> tuple[str, str]:
         raise wrong(
             f"expected the name of the {where}, found {shown(what)}", f"write {{hash: {{{where}: NAME}}}}"
         )
-    try:
-        return where, {"header": token, "cookie": cookie}.get(where, str)(what)
-    except PydanticCustomError as error:
-        raise error from None
+    return where, {"header": token, "cookie": cookie}.get(where, str)(what)
 
 
 def _keys(value: object) -> str:
