@@ -169,6 +169,17 @@ async def test_a_client_that_waits_for_100_and_a_query(place: Path) -> None:
         assert b"200" in bytes(await stream.receive_some())
 
 
+async def test_silent_clients_make_room(place: Path) -> None:
+    request = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serving(place, Running(), token="let me in"):
+        silent = [await trio.open_unix_socket(str(place)) for _ in range(server.AT_ONCE + 1)]
+        with trio.fail_after(5):
+            assert (await said(place, request))[0].startswith(b"HTTP/1.1 401")
+            assert await silent[0].receive_some() == b""
+            await silent[-1].send_all(request)
+            assert (await silent[-1].receive_some()).startswith(b"HTTP/1.1 401")
+
+
 async def test_a_client_that_says_nothing_is_let_go(autojump_clock: Any) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     with trio.fail_after(2 * server.PATIENCE):

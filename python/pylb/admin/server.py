@@ -1,8 +1,9 @@
 """HTTP/1.1 for operators: one request per connection, answered as JSON.
 
 h11 keeps the protocol. A client that sends nonsense, or nothing, costs one task for ten seconds and gets an
-answer if it can be given; a handler that fails is a 500 and a traceback in the log, and the next client is
-served. What a user got wrong (an unknown backend, a weight that is none) is an answer with the reason.
+answer if it can be given. Over TCP nobody needs a token to be silent, so where many are, the one that came
+first makes room for the next. A handler that fails is a 500 and a traceback in the log, and the next client
+is served. What a user got wrong (an unknown backend, a weight that is none) is an answer with the reason.
 
 On a unix socket the file's mode says who may ask. On TCP anybody can connect, so every request must show the
 token, whatever it asks for, before its path is even looked at.
@@ -12,7 +13,8 @@ import hmac
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import h11
@@ -27,7 +29,7 @@ PATIENCE = 10
 LARGEST_BODY = 65536
 """Bytes; nothing that is asked for here is near that."""
 AT_ONCE = 64
-"""Connections that are served at the same time; more wait."""
+"""Requests that are answered at the same time (more wait), and clients that may be about to ask."""
 
 
 @dataclass
@@ -38,32 +40,46 @@ class Server:
     routes: Routes
     token: Callable[[], str] | None = None
     turns: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(AT_ONCE))
+    silent: dict[trio.CancelScope, None] = field(default_factory=dict)
+    """Who has not asked yet, in the order of their coming."""
 
     async def serve(self, listening: socket.socket) -> None:
         """Answers on a listening socket until cancelled."""
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-        await trio.serve_listeners(self._connection, [listener])
-
-    async def _connection(self, stream: trio.abc.Stream) -> None:
-        async with self.turns:
-            await self.converse(stream)
+        await trio.serve_listeners(self.converse, [listener])
 
     async def converse(self, stream: trio.abc.Stream) -> None:
         """One connection: a request, its answer, the end."""
         talk = h11.Connection(h11.SERVER, max_incomplete_event_size=16384)
         async with stream:
+            request = None
             try:
-                with trio.fail_after(PATIENCE):
+                with trio.fail_after(PATIENCE), self._while_silent():
                     request = await self._request(stream, talk)
                 if request is not None:
-                    answer = await self._answer(*request)
-                    with trio.fail_after(PATIENCE):
-                        await _send(stream, talk, answer)
+                    async with self.turns:
+                        answer = await self._answer(*request)
+                        with trio.fail_after(PATIENCE):
+                            await _send(stream, talk, answer)
             except h11.RemoteProtocolError as error:
                 with trio.move_on_after(PATIENCE):
                     await _refuse(stream, talk, error)
             except (trio.BrokenResourceError, trio.TooSlowError):
                 return
+
+    @contextmanager
+    def _while_silent(self) -> Iterator[None]:
+        """Ends early when as many came later and have not asked either."""
+        if len(self.silent) >= AT_ONCE:
+            oldest = next(iter(self.silent))
+            del self.silent[oldest]
+            oldest.cancel()
+        with trio.CancelScope() as scope:
+            self.silent[scope] = None
+            try:
+                yield
+            finally:
+                self.silent.pop(scope, None)
 
     async def _request(
         self, stream: trio.abc.Stream, talk: h11.Connection
