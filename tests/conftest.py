@@ -1,5 +1,6 @@
 """What the end-to-end tests have in common: things that are started on demand and ended whatever happens."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,9 @@ from e2e.apps import App
 from e2e.balancer import Balancer, Config
 from e2e.origin import Origin, Script, plain
 from e2e.programs import Program, Programs
+
+# A shell that runs the tests in the background makes them ignore interrupts, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Serve = Callable[..., Balancer]
 Origins = Callable[..., list[Origin]]
