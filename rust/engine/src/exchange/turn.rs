@@ -1,6 +1,6 @@
 //! Waiting for a place in a full pool.
 //!
-//! Whoever finds all backends at their limits takes a [`Place`] in the pool's line and asks `decide` again when it is
+//! Whoever finds all backends at their limits joins the pool's line ([`Queued`]) and asks `decide` again when it is
 //! its turn: woken by a place that became free, and in any case every 50 ms, because nobody tells when an ejection or
 //! a drain is over. A client that belongs to one backend waits a second for that one and then goes anywhere. Nothing
 //! has been sent yet, so a request that waits moves on to each new plan; its place in the line it keeps if the pool is
@@ -11,7 +11,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use plan::{Pin, Reply, Tick, Until};
@@ -22,7 +22,7 @@ use crate::end::Conn;
 use crate::failure::Failure;
 use crate::pick::Pick;
 use crate::reply::Answer;
-use crate::wait::seating::Place;
+use crate::wait::seating::Queued;
 use crate::worker::Worker;
 
 /// How long a client waits for the backend it belongs to.
@@ -68,30 +68,28 @@ impl Exchange {
         mut wait: Wait,
         begun: Tick,
     ) -> Result<Option<Box<Answer>>, Failure> {
-        let mut place: Option<Place> = None;
+        let mut queued: Option<Queued> = None;
         let mut since_move = begun;
         loop {
             let wants = self.wanted(wait);
-            let kept = place.as_mut().is_some_and(|place| place.follow(&self.held, wait.pool, wants));
+            let kept = queued.as_mut().is_some_and(|queued| queued.follow(&self.held, wait.pool, wants));
             if !kept {
-                drop(place.take());
+                drop(queued.take());
                 since_move = worker.now();
-                place =
-                    poll_fn(|cx| Poll::Ready(Place::take(&self.held, wait.pool, wants, cx.waker(), since_move))).await;
+                let join = |waker: &Waker| Queued::join(&self.held, wait.pool, wants, waker, since_move);
+                queued = poll_fn(|cx| Poll::Ready(join(cx.waker()))).await;
             }
-            let turn = match &place {
+            let end = match wait.until {
+                Until::Pinned(_) => since_move.after(PINNED),
+                Until::Free => begun.after(self.patience_in_line(wait.pool)),
+            };
+            let turn = match &queued {
+                Some(queued) => self.stand(worker, down, queued, !kept, end).await?,
                 None => Turn::Late,
-                Some(place) => {
-                    let end = match wait.until {
-                        Until::Pinned(_) => since_move.after(PINNED),
-                        Until::Free => begun.after(self.patience_in_line(wait.pool)),
-                    };
-                    self.stand(worker, down, place, !kept, end).await?
-                }
             };
             match (turn, wait.until) {
                 (Turn::Late, Until::Free) => {
-                    place.into_iter().for_each(Place::give_up);
+                    queued.into_iter().for_each(Queued::give_up);
                     return Ok(Some(Box::new(Reply::FULL.into())));
                 }
                 (Turn::Late, Until::Pinned(_)) => self.progress.escape(),
@@ -119,17 +117,17 @@ impl Exchange {
     }
 
     /// Stands in the line until it is this request's turn, the plan has changed or time is up. `fresh`: it has not
-    /// tried from this place yet.
+    /// tried since it joined.
     async fn stand(
         &mut self,
         worker: &Worker,
         down: &mut Conn,
-        place: &Place,
+        queued: &Queued,
         fresh: bool,
         end: Tick,
     ) -> Result<Turn, Failure> {
         let left = end.since(worker.now());
-        let look = if place.is_next() { left.min(LOOK) } else { left };
+        let look = if queued.is_next() { left.min(LOOK) } else { left };
         let mut sleep = pin!(tokio::time::sleep(look));
         let mut woken = fresh;
         poll_fn(|cx| {
@@ -143,7 +141,7 @@ impl Exchange {
             }
             // The first poll comes right after a try in vain; whatever happens later wakes this task.
             let tries = std::mem::replace(&mut woken, true) || is_over;
-            if is_over || (tries && place.is_next()) { Poll::Ready(Ok(Turn::Mine)) } else { Poll::Pending }
+            if is_over || (tries && queued.is_next()) { Poll::Ready(Ok(Turn::Mine)) } else { Poll::Pending }
         })
         .await
     }

@@ -7,7 +7,7 @@
 //! Two kinds of waiters stand in one line: most take any backend, and a client that belongs to a backend takes only
 //! that one. They do not compete, so a place is offered to the oldest of each.
 //!
-//! A [`Place`] leaves the line when dropped: a client that hangs up, a deadline and a panic are all the same here.
+//! A [`Queued`] leaves the line when dropped: a client that hangs up, a deadline and a panic are all the same here.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,8 +39,8 @@ struct Waiter {
     since: Tick,
 }
 
-/// A place in the line.
-pub(crate) struct Place {
+/// Who stands in the line.
+pub(crate) struct Queued {
     held: Held,
     pool: u32,
     ticket: Ticket,
@@ -95,9 +95,9 @@ impl Line {
     }
 }
 
-impl Place {
+impl Queued {
     /// Joins the pool's line; `None` if it is full.
-    pub(crate) fn take(held: &Held, pool: u32, wants: Option<u64>, waker: &Waker, now: Tick) -> Option<Place> {
+    pub(crate) fn join(held: &Held, pool: u32, wants: Option<u64>, waker: &Waker, now: Tick) -> Option<Queued> {
         let seating = held.seating(pool);
         let plan = held.pool(pool);
         let mut line = seating.lock();
@@ -111,7 +111,7 @@ impl Place {
         plan.pool.waiting().join();
         // A policy reads counts in flight without order: they must not be older than our joining.
         fence(Ordering::SeqCst);
-        Some(Place { held: held.clone(), pool, ticket, wants })
+        Some(Queued { held: held.clone(), pool, ticket, wants })
     }
 
     /// Whether nobody older competes for what this one wants.
@@ -139,7 +139,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Queued {
     fn drop(&mut self) {
         let mut line = self.seating().lock();
         if line.queue.leave(self.ticket).is_some() {
