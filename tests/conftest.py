@@ -12,7 +12,7 @@ from e2e.balancer import Balancer, Config
 from e2e.origin import Origin, Script, plain
 from e2e.programs import Program, Programs
 
-# A shell that runs the tests in the background makes them ignore interrupts, and so would all that they start.
+# A shell that runs the tests in the background makes them ignore interrupts, and with them what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Serve = Callable[..., Balancer]
