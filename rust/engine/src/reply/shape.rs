@@ -50,7 +50,16 @@ fn grpc_media(head: &Head) -> Option<&'static str> {
 }
 
 fn accepts_json(head: &Head) -> bool {
-    head.field(b"accept").is_some_and(|accept| accept.split(|byte| *byte == b',').any(is_json))
+    let wanted = |media| is_json(media) && !is_refused(media);
+    head.field(b"accept").is_some_and(|accept| accept.split(|byte| *byte == b',').any(wanted))
+}
+
+/// Whether a media range says `q=0`: not acceptable (RFC 9110, section 12.4.2).
+fn is_refused(media: &[u8]) -> bool {
+    media.split(|byte| *byte == b';').skip(1).any(|parameter| match parameter.trim_ascii() {
+        [b'q' | b'Q', b'=', b'0', rest @ ..] => rest.iter().all(|digit| matches!(digit, b'.' | b'0')),
+        _ => false,
+    })
 }
 
 fn is_json(media: &[u8]) -> bool {

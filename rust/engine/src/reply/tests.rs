@@ -46,6 +46,11 @@ fn people_get_a_line_and_programs_json() {
     assert!(head.contains("content-type: application/json\r\n"));
     let fields: serde_json::Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((fields["status"].as_u64(), fields["request_id"].as_str()), (Some(503), Some("id")));
+    for refused in ["q=0", " Q=0.000", "charset=utf-8;q=0."] {
+        let lines = format!("GET / HTTP/1.1\r\nAccept: text/html, application/json;{refused}\r\n");
+        assert!(rendered(&busy(), &lines, None).1.starts_with("503"), "{refused}");
+    }
+    assert!(rendered(&busy(), "GET / HTTP/1.1\r\nAccept: application/json;q=0.01\r\n", None).1.starts_with('{'));
 }
 
 #[test]
