@@ -88,9 +88,9 @@ pub struct Listener {
 impl Listener {
     /// Position of the first route, in the order of the file, that takes a request.
     ///
-    /// `host` is lower case without port ([`wire::Head::host`]), `path` is normalised ([`wire::Head::path`]). Of a route
-    /// that asks for more, `holds` says whether the request fulfils it. Costs the same with one host as with 10,000,
-    /// and allocates nothing.
+    /// `host` is lower case without port ([`wire::Head::host`]), `path` is normalised ([`wire::Head::path`]). Of a
+    /// route that asks for more, `holds` says whether the request fulfils it. The steps follow the lengths of host and
+    /// path, not how many of them there are; nothing is allocated.
     #[inline]
     pub fn find(&self, host: &[u8], path: &[u8], holds: impl Fn(&Condition) -> bool) -> Option<u32> {
         self.router.find(host, path, |more| holds(&self.conditions[more as usize]))
