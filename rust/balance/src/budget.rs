@@ -4,10 +4,10 @@
 //! already on its knees. So a pool may retry at most a part of its requests of the last 10 seconds, a fifth unless
 //! configured, plus 10 a second so that quiet pools can retry at all (Finagle's `RetryBudget`).
 //!
-//! Of the 10 a second those of the first second are there at once. The others come as time passes, counted from the first
-//! request in the window, and what was not spent stays for later. They do not all come at once: a pool that has just
-//! woken up and fails whole would send its backends 100 requests more than its clients did, and 100 again ten seconds
-//! later. Nobody who counts for a second or longer finds more than the two parts together.
+//! Of the 10 a second those of the first second are there at once. The others come as time passes, counted from the
+//! first request in the window, and what was not spent stays for later. They do not all come at once: a pool that has
+//! just woken up and fails whole would send its backends 100 requests more than its clients did, and 100 again ten
+//! seconds later. Nobody who counts for a second or longer finds more than the two parts together.
 //!
 //! The window is ten slots of one second. A slot is one word, second and count together, so whoever is first in a new
 //! second starts the slot anew with one compare-exchange, and everybody else only adds.

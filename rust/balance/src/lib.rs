@@ -11,12 +11,12 @@
 //!   shared by all workers, and a pick takes no lock: it costs tens of nanoseconds, and round robin is exact over all
 //!   workers.
 //!
-//! Health, drain, ejection and slow start therefore rebuild nothing. A policy proposes a backend; if that one may not be
-//! used, the policy proposes the next.
+//! Health, drain, ejection and slow start therefore rebuild nothing. A policy proposes a backend; if that one may not
+//! be used, the policy proposes the next.
 //!
 //! Around the pick stand a few leaves that know nothing of each other: who belongs where ([`sticky`]), who waits
-//! ([`queue`]), who sends too much ([`rate`]), what retries may cost ([`Budget`]). The first and the third use tables of
-//! keys (`keys.rs`), which do lock.
+//! ([`queue`]), who sends too much ([`rate`]), what retries may cost ([`Budget`]). The first and the third use tables
+//! of keys (`keys.rs`), which do lock.
 //!
 //! Read `pool.rs` first, then `tier.rs` (who may be used), then any file of `policy/`.
 #![forbid(unsafe_code)]

@@ -1,8 +1,8 @@
 //! Who waits for a place in a full pool, and who is next.
 //!
 //! [`Queue`] is the order: a bounded line, first come first served, which one may leave at any time. It knows neither
-//! threads nor time. The engine keeps one per pool in a mutex that is touched only when the pool is full. [`Waiting`] is
-//! the word beside it that everybody else reads: how many stand in the line.
+//! threads nor time. The engine keeps one per pool in a mutex that is touched only when the pool is full. [`Waiting`]
+//! is the word beside it that everybody else reads: how many stand in the line.
 //!
 //! The two together lose no wake-up, if both sides write before they read:
 //!

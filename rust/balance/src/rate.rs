@@ -1,9 +1,9 @@
 //! How many requests may each client send?
 //!
 //! GCRA, the leaky bucket as one number per client (ITU-T I.371, annex A): the moment at which its bucket would be full
-//! again. A request moves that moment by one interval, 1 / rate; it is allowed while the moment is no further ahead than
-//! `burst` intervals. Nobody has to fill buckets, a refused request costs its client nothing, and one word per client
-//! can be changed by compare-exchange from any worker: the limit is exact over all of them.
+//! again. A request moves that moment by one interval, 1 / rate; it is allowed while the moment is no further ahead
+//! than `burst` intervals. Nobody has to fill buckets, a refused request costs its client nothing, and one word per
+//! client can be changed by compare-exchange from any worker: the limit is exact over all of them.
 //!
 //! Buckets live in a bounded table (`keys.rs`). A client whose bucket fell out starts with a full one, so whoever has
 //! more addresses or keys than the table has room can get around the limit; that many it could use directly as well.

@@ -11,8 +11,8 @@
 //! A backend that warms up (`slow_start.rs`) may let a request go. That is no reason to be passed over for good: a tier
 //! in which nobody else was free is offered the request once more.
 //!
-//! Pending and panic need a walk over the tier. It happens only when a policy lands on such a backend, once per pick: a backend that
-//! is up and not ejected is usable whatever the others do.
+//! Pending and panic need a walk over the tier. It happens only when a policy lands on such a backend, once per pick: a
+//! backend that is up and not ejected is usable whatever the others do.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Answers of pylb itself.
 //!
 //! *What* is said is decided elsewhere (by the plan's routes, by a [`Failure`]); here it gets its form, and the form is
-//! the client's: a gRPC client finds a status in the only place where it looks for one, a program that asks for JSON gets
-//! JSON, everybody else the page that the operator configured or one line of text. Whatever the form, the answer names
-//! the request (`X-Request-ID`) and, where RFC 9209 has a word for it, the error.
+//! the client's: a gRPC client finds a status in the only place where it looks for one, a program that asks for JSON
+//! gets JSON, everybody else the page that the operator configured or one line of text. Whatever the form, the answer
+//! names the request (`X-Request-ID`) and, where RFC 9209 has a word for it, the error.
 //!
 //! In the folder: `shape.rs` reads the request's wishes, `grpc.rs` translates statuses.
 

@@ -39,8 +39,8 @@ impl Socket {
         }
     }
 
-    /// Whether the runtime has seen data, a FIN or an error that nobody has read yet; if not, it wakes `watcher` when it
-    /// does. No system call. It may be wrong after a read that filled its buffer.
+    /// Whether the runtime has seen data, a FIN or an error that nobody has read yet; if not, it wakes `watcher` when
+    /// it does. No system call. It may be wrong after a read that filled its buffer.
     pub(crate) fn has_news(&self, watcher: &Waker) -> bool {
         let mut cx = Context::from_waker(watcher);
         match self {

@@ -1,4 +1,5 @@
-//! What routes change, from arbitrary text: what is taken is rendered to one request, framed as before; the rest is refused.
+//! What routes change, from arbitrary text: what is taken is rendered to one request, framed as before; the rest is
+//! refused.
 //!
 //! The bytes are cut at NUL: a head, a prefix, what takes its place, a name, a value.
 #![no_main]

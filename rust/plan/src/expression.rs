@@ -1,7 +1,8 @@
 //! A regular expression that has to match a value as a whole.
 //!
-//! The engine of the crate `regex` takes time linear in the value, whatever the expression and the value are, so neither
-//! the file nor a client can make a lookup slow. What an expression may cost in memory is bounded when it is compiled.
+//! The engine of the crate `regex` takes time linear in the value, whatever the expression and the value are, so
+//! neither the file nor a client can make a lookup slow. What an expression may cost in memory is bounded when it is
+//! compiled.
 
 use std::fmt;
 

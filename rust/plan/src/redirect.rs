@@ -3,8 +3,8 @@
 //! The target is a template, and what clients put into it must not lead where the file did not mean them to go. Three
 //! things see to that. What is put in has passed `wire`: a host is a host, a path starts with `/`, and nothing holds a
 //! space or a byte that ends a line. The template is checked with stand-ins when it is compiled: it is a URL with a
-//! whole authority, or a path. And a target that is a path begins with one slash, however many came in: `//evil.example`
-//! would be another server.
+//! whole authority, or a path. And a target that is a path begins with one slash, however many came in:
+//! `//evil.example` would be another server.
 
 use wire::{Authority, Head};
 

@@ -13,8 +13,8 @@
 //! | is full | the request waits for it; after that it goes elsewhere this once, and nothing changes |
 //! | is lost: down, ejected, gone, or this request failed there | `move`: another one, and that is home now; `fail`: 503 |
 //!
-//! A cookie with an id that nobody has (forged, of another pool, of a backend that was removed) is none, and neither is one
-//! whose time is over.
+//! A cookie with an id that nobody has (forged, of another pool, of a backend that was removed) is none, and neither is
+//! one whose time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,8 +122,8 @@ impl Sticky {
         MINUTE * minute(wall).saturating_sub(token.minute) > self.ttl + MINUTE
     }
 
-    /// The client of this request belongs to this backend from now on, which it did not before. Says what is left to do.
-    /// `was_lost`: it belonged to another.
+    /// The client of this request belongs to this backend from now on, which it did not before. Says what is left to
+    /// do. `was_lost`: it belonged to another.
     pub(crate) fn remember(&self, request: &Request<'_>, live: u64, was_lost: bool) -> Pin {
         let (key, remembers) = match &self.by {
             StickyBy::Cookie { .. } => return Pin::Issue,

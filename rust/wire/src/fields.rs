@@ -92,8 +92,8 @@ pub(crate) fn classify(name: &[u8]) -> Known {
     if reads(name, text) { known } else { rest(name) }
 }
 
-/// Whether `name` reads `text` in any case. `text` has only lower-case letters, digits and `-`, so the bit that tells capitals
-/// from small letters tells nothing else apart that may stand in a head.
+/// Whether `name` reads `text` in any case. `text` has only lower-case letters, digits and `-`, so the bit that tells
+/// capitals from small letters tells nothing else apart that may stand in a head.
 fn reads(name: &[u8], text: &[u8]) -> bool {
     const SMALL: u64 = u64::from_ne_bytes([0x20; 8]);
     let ((words, rest), (wanted, last)) = (name.as_chunks(), text.as_chunks());

@@ -108,8 +108,8 @@ impl Pages {
         self.free.pop().unwrap_or_else(Page::new)
     }
 
-    /// Takes a page back. One of another size is dropped: long heads do not leave their memory behind, and no head finds
-    /// too little.
+    /// Takes a page back. One of another size is dropped: long heads do not leave their memory behind, and no head
+    /// finds too little.
     pub fn give(&mut self, mut page: Page) {
         if page.bytes.capacity() == CAPACITY && self.free.len() < KEPT {
             page.bytes.clear();

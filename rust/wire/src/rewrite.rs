@@ -1,9 +1,10 @@
 //! What is sent in place of the path that was asked for.
 //!
-//! A route is found by the *matched* form of a path (decoded, `//` merged), and what is edited is the form that is *sent*
-//! (`//` as received, and with `path: raw` also escapes). Cutting the sent form by the length of a prefix would be wrong: `/%61pi/x`
-//! and `//api/x` both lie below `/api`. But both forms have the same segments in the same order, since nothing that is
-//! decoded or merged makes or removes one: a prefix of two segments ends behind the second segment of either.
+//! A route is found by the *matched* form of a path (decoded, `//` merged), and what is edited is the form that is
+//! *sent* (`//` as received, and with `path: raw` also escapes). Cutting the sent form by the length of a prefix would
+//! be wrong: `/%61pi/x` and `//api/x` both lie below `/api`. But both forms have the same segments in the same order,
+//! since nothing that is decoded or merged makes or removes one: a prefix of two segments ends behind the second
+//! segment of either.
 //!
 //! Where the rest begins, several slashes become one, so that no backend reads `//host/` at the start as an authority.
 

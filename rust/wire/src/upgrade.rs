@@ -1,9 +1,10 @@
 //! Switching a connection to another protocol (RFC 9110 section 7.8): what is offered, what was accepted.
 //!
-//! A switch is where a proxy stops understanding what it passes on, so both sides must mean the same one. A client offers
-//! protocols, on HTTP/1.1, without a body, in an `Upgrade` that `Connection` lists; anything less is no offer, and the request
-//! goes on without it. What is offered is written anew. A 101 counts only when it names nothing but what was offered;
-//! after any other answer the connection still speaks HTTP, and what the client sent ahead is its next request.
+//! A switch is where a proxy stops understanding what it passes on, so both sides must mean the same one. A client
+//! offers protocols, on HTTP/1.1, without a body, in an `Upgrade` that `Connection` lists; anything less is no offer,
+//! and the request goes on without it. What is offered is written anew. A 101 counts only when it names nothing but
+//! what was offered; after any other answer the connection still speaks HTTP, and what the client sent ahead is its
+//! next request.
 //!
 //! `h2c` is never offered: requests inside it would pass by every route and rule. Nor are its drafts (`h2c-14`).
 
@@ -13,7 +14,8 @@ use crate::head::Head;
 /// Protocols of one offer; what is named beyond them is left out. All that an answer names is compared with each.
 const MOST: usize = 16;
 
-/// Whether an `Upgrade` names a protocol that may be offered to a backend. Cold, so that it stays out of the loop over fields.
+/// Whether an `Upgrade` names a protocol that may be offered to a backend. Cold, so that it stays out of the loop over
+/// fields.
 #[cold]
 pub(crate) fn is_offer(value: &[u8]) -> bool {
     members(value).any(may_pass)

@@ -1,4 +1,5 @@
-//! Whatever a route changes, what goes upstream is still one request, framed as it was, for the path that the change says.
+//! Whatever a route changes, what goes upstream is still one request, framed as it was, for the path that the change
+//! says.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

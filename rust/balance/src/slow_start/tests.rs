@@ -36,8 +36,8 @@ fn the_share_grows_from_a_sixteenth_to_the_whole() {
     assert_eq!(SlowStart::new(Duration::ZERO).share(&live, NOW), WHOLE);
 }
 
-/// What one of `all` equals is due in percent. A draw that is refused goes to the others; a turn that is let go is over,
-/// so the ramp is a weight there.
+/// What one of `all` equals is due in percent. A draw that is refused goes to the others; a turn that is let go is
+/// over, so the ramp is a weight there.
 fn due(policy: Policy, ramp: f64, all: f64) -> f64 {
     let part = if policy == Policy::RoundRobin { ramp / (all - 1.0 + ramp) } else { ramp / all };
     part * 100.0

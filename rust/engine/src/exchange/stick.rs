@@ -1,8 +1,8 @@
 //! Clients that stay with a backend, as far as a response has to do with it.
 //!
 //! Who stays where is decided before (crate `plan`); left is what only a response can do: hand out the cookie of the
-//! backend that answered, and learn the key that it gave its client. An exchange whose pool keeps nobody passes here with
-//! two comparisons.
+//! backend that answered, and learn the key that it gave its client. An exchange whose pool keeps nobody passes here
+//! with two comparisons.
 
 use plan::{Key, Pin, Sticky, StickyBy};
 use wire::Head;

@@ -1,10 +1,10 @@
 //! An exchange that has become a tunnel: who ends it, and what is told of it then.
 //!
-//! The exchange itself is over, and with it goes the plan that it held: a tunnel may live for days, and must not keep every
-//! plan alive that was ever in force. So a `Switched` is built of what outlives plans: the backend's place (it still counts as
-//! in flight), meters, and names for the log. Reloads do not reach it. It ends by itself, after the pool's idle
-//! time, with the grace of a stop, or when its backend has been drained for too long. Whatever is not the two ends' own
-//! goodbye is a reset on both sides: nobody may take it for one.
+//! The exchange itself is over, and with it goes the plan that it held: a tunnel may live for days, and must not keep
+//! every plan alive that was ever in force. So a `Switched` is built of what outlives plans: the backend's place (it
+//! still counts as in flight), meters, and names for the log. Reloads do not reach it. It ends by itself, after the
+//! pool's idle time, with the grace of a stop, or when its backend has been drained for too long. Whatever is not the
+//! two ends' own goodbye is a reset on both sides: nobody may take it for one.
 
 use std::future::poll_fn;
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
 //! Statuses and messages as gRPC clients read them.
 //!
-//! The numbers follow "HTTP to gRPC Status Code Mapping" of the gRPC project (`doc/http-grpc-status-mapping.md`): what a
-//! client would make of our status by itself, so that behind pylb it sees the same as behind any other proxy. It is said
-//! in the answer's head, with HTTP's 200 ("Trailers-Only" in `doc/PROTOCOL-HTTP2.md`).
+//! The numbers follow "HTTP to gRPC Status Code Mapping" of the gRPC project (`doc/http-grpc-status-mapping.md`): what
+//! a client would make of our status by itself, so that behind pylb it sees the same as behind any other proxy. It is
+//! said in the answer's head, with HTTP's 200 ("Trailers-Only" in `doc/PROTOCOL-HTTP2.md`).
 
 const UNKNOWN: u8 = 2;
 const PERMISSION_DENIED: u8 = 7;

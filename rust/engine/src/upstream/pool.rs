@@ -110,7 +110,8 @@ impl Pool {
         }
     }
 
-    /// Lets go of watched connections that have just closed; `cx` is of the task to wake for the next. Returns how many.
+    /// Lets go of watched connections that have just closed; `cx` is of the task to wake for the next. Returns how
+    /// many.
     pub(crate) fn notice(&mut self, cx: &Context<'_>, now: Tick) -> u64 {
         if !self.keeper.will_wake(cx.waker()) {
             self.keeper = cx.waker().clone();

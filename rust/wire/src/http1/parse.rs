@@ -57,8 +57,8 @@ pub fn parse_request(bytes: &[u8], scanned: &mut usize, rules: &Rules, pages: &m
     }
 }
 
-/// Parses the response at the start of `bytes`, interim (1xx) or final. What it may be depends on the request that it answers:
-/// one to HEAD has no body, and only one to an offer may be a 101.
+/// Parses the response at the start of `bytes`, interim (1xx) or final. What it may be depends on the request that it
+/// answers: one to HEAD has no body, and only one to an offer may be a 101.
 ///
 /// `scanned` as in [`parse_request`]. Leniency is for clients: `rules` gives only the limits.
 pub fn parse_response(bytes: &[u8], scanned: &mut usize, request: &Head, rules: &Rules, pages: &mut Pages) -> Parsed {
