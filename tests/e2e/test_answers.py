@@ -75,6 +75,8 @@ def troubled(tmp_path_factory) -> Iterator[Balancer]:
         }
         routes = {name: {"match": {"path": f"/{name}"}, "pool": name} for name in config["pools"]}
         routes["silent"]["timeouts"] = {"response_head": "200ms"}
+        for held in ("full", "waited"):
+            routes[held]["timeouts"] = {"response_head": "10m"}  # longer than these tests take anywhere
         routes["limited"]["rate_limit"] = {"rate": "1/s", "burst": 1, "key": {"header": "x-who"}}
         config["listeners"]["web"]["routes"] = list(routes.values())
         folder = tmp_path_factory.mktemp("pylb")
