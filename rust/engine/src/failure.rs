@@ -106,6 +106,8 @@ impl Failure {
                 on.reset || (once && !spent.closed_before)
             }
             Failure::CutInHead => on.reset,
+            // To its backend the end of a drain is a connection closed early.
+            Failure::Cut => on.closed,
             Failure::ResponseTimeout => on.timeout,
             Failure::Status(status) => on.statuses.contains(&status),
             _ => false,
@@ -116,7 +118,7 @@ impl Failure {
     pub(crate) fn retry_kind(self, was_idle: bool) -> Retry {
         match self {
             Failure::ClosedEarly if was_idle => Retry::Stale,
-            Failure::ClosedEarly => Retry::Closed,
+            Failure::ClosedEarly | Failure::Cut => Retry::Closed,
             Failure::CutInHead => Retry::Reset,
             Failure::ResponseTimeout => Retry::Timeout,
             Failure::Status(_) => Retry::Status,
