@@ -153,8 +153,7 @@ impl Trace {
         });
         let edits = listener.routes[route as usize].request.as_deref();
         let trusted = wire::forwarded::is_trusted(peer, &listener.trusted);
-        let keeps_id = trusted && head.field(b"x-request-id").is_some_and(|id| !id.is_empty());
-        let request_id = (!keeps_id).then_some(NEW_ID);
+        let request_id = wire::forwarded::request_id(head, trusted).is_none().then_some(NEW_ID);
         let mut out = Vec::new();
         let edits = RequestEdits { client: peer, proto: "http", trusted, request_id, route: edits };
         wire::render_request(head, &edits, &mut out);

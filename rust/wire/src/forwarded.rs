@@ -41,6 +41,11 @@ pub fn client(peer: IpAddr, trusted: &[IpNet], head: &Head) -> IpAddr {
     nearest
 }
 
+/// The request id that a trusted proxy has given already; an empty one is none.
+pub fn request_id(head: &Head, trusted: bool) -> Option<&[u8]> {
+    head.field(b"x-request-id").filter(|id| trusted && !id.is_empty())
+}
+
 /// An address as proxies write it: bare, with a port, or in brackets.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(entry).ok()?;

@@ -45,7 +45,6 @@ impl Exchange {
 
     /// The id that a trusted proxy has given the request already.
     pub(super) fn kept_id(&self) -> Option<&[u8]> {
-        let id = self.head().field(b"x-request-id").filter(|id| !id.is_empty());
-        id.filter(|_| self.trusted)
+        wire::forwarded::request_id(self.head(), self.trusted)
     }
 }
