@@ -77,7 +77,7 @@ def _sticky(sticky: Sticky) -> dict[str, Any]:
         sticky = sticky.meaning
     common = {**milliseconds({"ttl": sticky.ttl}), "on_lost": sticky.on_lost}
     if isinstance(sticky, CookieSticking):
-        return {"kind": "cookie", "name": sticky.cookie, "path": "/", **common}
+        return {"kind": "cookie", "name": sticky.cookie, "path": "/", "secure": "auto", **common}
     if isinstance(sticky, LearnSticking):
         learn = sticky.learn
         return {

@@ -17,7 +17,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 
 pub use pools::{
     BackendDraft, BalanceDraft, IdsDraft, KeyDraft, OnLost, PageDraft, PassiveDraft, PolicyName, PoolDraft,
-    PoolTimeouts, QueueDraft, RetriesDraft, StickyDraft,
+    PoolTimeouts, QueueDraft, RetriesDraft, Secure, StickyDraft,
 };
 pub use routes::{
     FieldDraft, HeadersDraft, MatchDraft, PathDraft, PatternDraft, RateKeyDraft, RateLimitDraft, RedirectDraft,

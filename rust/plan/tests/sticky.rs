@@ -34,7 +34,7 @@ fn cookie(keys: &[u8], names: &[&str]) -> Value {
     let ids = |key: &u8| json!({"number": key, "ids": names.iter().map(|name| id(*key, name)).collect::<Vec<_>>()});
     let ids: Vec<Value> = keys.iter().map(ids).collect();
     json!({"sticky": {"kind": "cookie", "name": "pylb", "ttl": 3_600_000, "on_lost": "move", "path": "/",
-        "ids": ids}})
+        "secure": "auto", "ids": ids}})
 }
 
 fn with_cookie(previous: Option<&Plan>, keys: &[u8], names: &[&str]) -> Plan {

@@ -23,7 +23,7 @@ pub(super) struct Rules {
 /// The rules of a pool with this many backends.
 pub(super) fn sticky(at: &At<'_>, draft: &StickyDraft, backends: usize, errors: &mut Errors) -> Rules {
     let (by, ttl, on_lost) = match draft {
-        StickyDraft::Cookie { name, ttl, on_lost, path, ids } => {
+        StickyDraft::Cookie { name, ttl, on_lost, path, secure: _, ids } => {
             let name = String::from_utf8_lossy(&cookie(&at.key("name"), name, errors)).into();
             let ids = all_ids(&at.key("ids"), ids, backends, errors);
             (StickyBy::Cookie { name, path: path.as_str().into(), ids }, ttl, on_lost)

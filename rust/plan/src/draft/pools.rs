@@ -84,6 +84,8 @@ pub enum StickyDraft {
         on_lost: OnLost,
         /// `Path` of the cookie.
         path: String,
+        /// `Secure` of the cookie.
+        secure: Secure,
         /// What backends are called under each key. The first signs, all are understood.
         ids: Vec<IdsDraft>,
     },
@@ -128,6 +130,14 @@ pub enum OnLost {
     Move,
     /// 503.
     Fail,
+}
+
+/// When a cookie of pylb is `Secure`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Secure {
+    /// Over TLS.
+    Auto,
 }
 
 /// What the backends of a pool are called under one key.
