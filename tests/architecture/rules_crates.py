@@ -28,8 +28,12 @@ OUTSIDE = {
     "memchr": "finding a byte",
     "mimalloc": "the allocator of the engine, inside the module",
     "pyo3": "the language border",
+    "quinn-udp": "many datagrams in one system call",
     "quick_cache": "tables of keys that clients choose, bounded",
+    "rcgen": "a local authority and its certificates, for development",
     "regex": "what routes match, in linear time",
+    "rustls": "TLS",
+    "rustls-pki-types": "certificates and keys out of PEM files",
     "rustix": "system calls",
     "serde": "the draft, and what goes back as JSON",
     "serde_json": "the draft, and what goes back as JSON",
@@ -37,6 +41,7 @@ OUTSIDE = {
     "socket2": "sockets with options, before tokio has them",
     "tokio": "the runtime of a worker",
     "uuid": "request ids",
+    "x509-cert": "names and dates in certificates",
 }
 """Every crate from outside that ours may name, and what for."""
 
