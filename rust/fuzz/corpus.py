@@ -19,6 +19,9 @@ def octets(pieces: Any) -> bytes:
     """Bytes of a piece or a list of pieces (see tests/wire/README.md)."""
     if isinstance(pieces, str):
         return pieces.encode("latin-1")
+    if isinstance(pieces, dict) and "of" in pieces:
+        content = octets(pieces["of"])
+        return len(content).to_bytes(int(pieces["length"])) + content
     if isinstance(pieces, dict):
         return octets(pieces["repeat"]) * int(pieces["times"])
     return b"".join(octets(piece) for piece in pieces)
@@ -30,6 +33,8 @@ def seeds(kind: str, case: dict[str, Any]) -> list[tuple[str, bytes]]:
         origin = octets(case["origin"])
         return [("response", origin), ("chunked", b"\x07" + origin.partition(b"\r\n\r\n")[2])]
     send = octets(case["send"])
+    if kind in ("hellos", "proxies"):
+        return [("client_hello" if kind == "hellos" else "proxy_protocol", send)]
     words = send.split(b"\r\n", 1)[0].split(b" ")
     target = [("target", words[1])] if len(words) > 1 else []
     edits = ("edits", send + b"\0/a\0/b\0x-a\0inside.example:81")

@@ -11,6 +11,7 @@
 //! - [`target`] and [`host`]: the one normaliser of path and host
 //! - `upgrade`: switching to another protocol
 //! - [`forwarded`]: the client's address behind trusted proxies
+//! - [`proxy_protocol`] and [`client_hello`]: what may stand ahead of the first message
 //! - [`error`]: every rule, whose fault it is, and the status that answers it
 #![forbid(unsafe_code)]
 #![deny(
@@ -31,6 +32,8 @@
     )
 )]
 
+pub mod client_hello;
+pub(crate) mod cursor;
 pub mod edits;
 pub mod error;
 pub mod fields;
@@ -39,6 +42,7 @@ pub mod head;
 pub mod host;
 pub mod http1;
 pub mod page;
+pub mod proxy_protocol;
 pub mod rewrite;
 pub mod rules;
 pub mod target;

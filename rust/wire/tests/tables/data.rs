@@ -1,5 +1,7 @@
 //! What the files of `tests/wire` hold: see the README there.
 
+use std::net::SocketAddr;
+
 use serde::Deserialize;
 
 /// Strings of a table are bytes: each character is one.
@@ -24,6 +26,7 @@ pub enum Pieces {
 pub enum Piece {
     Text(String),
     Repeat { repeat: Box<Pieces>, times: usize },
+    Sized { length: usize, of: Box<Pieces> },
 }
 
 impl Pieces {
@@ -40,6 +43,11 @@ impl Piece {
         match self {
             Self::Text(text) => bytes(text),
             Self::Repeat { repeat, times } => repeat.bytes().repeat(*times),
+            Self::Sized { length, of } => {
+                let bytes = of.bytes();
+                let number = u64::try_from(bytes.len()).expect("a length").to_be_bytes();
+                [&number[8 - length..], &bytes].concat()
+            }
         }
     }
 }
@@ -57,6 +65,16 @@ pub enum Cases {
         _about: String,
         cases: Vec<ResponseCase>,
     },
+    Hellos {
+        #[serde(rename = "about")]
+        _about: String,
+        cases: Vec<PreambleCase>,
+    },
+    Proxies {
+        #[serde(rename = "about")]
+        _about: String,
+        cases: Vec<PreambleCase>,
+    },
 }
 
 impl Cases {
@@ -64,6 +82,7 @@ impl Cases {
         match self {
             Self::Requests { cases, .. } => cases.iter().map(|case| &*case.name).collect(),
             Self::Responses { cases, .. } => cases.iter().map(|case| &*case.name).collect(),
+            Self::Hellos { cases, .. } | Self::Proxies { cases, .. } => cases.iter().map(|case| &*case.name).collect(),
         }
     }
 
@@ -73,6 +92,7 @@ impl Cases {
                 cases.iter().flat_map(|case| case.expect.list()).filter_map(RequestOutcome::rule).collect()
             }
             Self::Responses { cases, .. } => cases.into_iter().filter_map(|case| case.expect.rule).collect(),
+            Self::Hellos { .. } | Self::Proxies { .. } => Vec::new(),
         }
     }
 }
@@ -219,6 +239,39 @@ pub enum Ending {
     Clean,
     Cut,
     Switched,
+}
+
+/// What may come ahead of the first message of a connection.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreambleCase {
+    pub name: String,
+    pub send: Pieces,
+    pub expect: Preamble,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Preamble {
+    More(Unfinished),
+    Bad {
+        bad: String,
+    },
+    Hello {
+        sni: Option<String>,
+        alpn: Vec<String>,
+    },
+    Proxy {
+        source: Option<(SocketAddr, SocketAddr)>,
+        #[serde(default)]
+        rest: String,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unfinished {
+    More,
 }
 
 /// All files, by name.
