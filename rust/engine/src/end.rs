@@ -6,6 +6,8 @@
 
 use wire::{Head, Pages};
 
+use crate::tunnel::splice::Pipes;
+
 pub(crate) mod http1;
 mod stream;
 
@@ -19,17 +21,20 @@ pub(crate) struct Buffers {
     pub scratch: Vec<u8>,
     /// The free list of head pages.
     pub pages: Pages,
+    /// What long streams are spliced by.
+    pub pipes: Pipes,
 }
 
 /// Bytes of [`Buffers::receive`]: 64 KiB is where fewer system calls stop paying for a larger cache footprint.
 const RECEIVE: usize = 64 * 1024;
 
 impl Buffers {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(descriptor_limit: u64) -> Self {
         Buffers {
             receive: vec![0; RECEIVE].into_boxed_slice(),
             scratch: Vec::with_capacity(8 * 1024),
             pages: Pages::default(),
+            pipes: Pipes::new(descriptor_limit),
         }
     }
 }

@@ -71,6 +71,14 @@ impl Socket {
         rustix::net::recv(fd, &mut [0u8; 1], flags).map(|(count, _)| count)
     }
 
+    /// The TCP socket, if it is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Socket::Tcp(stream) => Some(stream),
+            Socket::Unix(_) => None,
+        }
+    }
+
     /// Sends FIN; the other direction stays open.
     pub(crate) fn shutdown_write(&self) {
         let fd = match self {

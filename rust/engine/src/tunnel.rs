@@ -9,15 +9,22 @@
 //! ```
 //!
 //! Back-pressure is that of the whole engine: no room, no reading. What waits is at most one receive buffer per
-//! way, and a tunnel whose sides keep up holds no buffer at all. The two ways take turns, one read each: a side that
+//! way, or one pipe's content, and a tunnel whose sides keep up holds neither. The two ways take turns, one read each: a side that
 //! never stops sending must not use up the task's budget before the other's turn comes.
 //!
 //! A side that no longer takes bytes may still have said something (a Close frame, then close(2) with unread bytes
 //! behind it, which resets): its way breaks, the opposite one is read to its end first.
+//!
+//! A long stream between two plain sockets is spliced (`splice.rs`).
 
 use std::task::{Context, Poll};
 
-use crate::end::Conn;
+use crate::end::{Buffers, Conn};
+
+pub(crate) mod relay;
+pub(crate) mod splice;
+
+use splice::{Pipe, Pipes};
 
 /// The two ways of a tunnel, and what has moved.
 #[derive(Default)]
@@ -62,6 +69,10 @@ struct Way {
     state: State,
     /// Bytes so far.
     bytes: u64,
+    /// Bytes that have come in reads which filled the buffer, since the last that did not.
+    streak: u32,
+    /// What has been spliced so far only into a pipe.
+    pipe: Option<Pipe>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -93,11 +104,11 @@ impl Tunnel {
         cx: &mut Context<'_>,
         client: &mut Conn,
         backend: &mut Conn,
-        receive: &mut [u8],
+        buffers: &mut Buffers,
     ) -> Poll<End> {
         loop {
-            let there = self.to_backend.turn(cx, client, backend, receive);
-            let back = self.to_client.turn(cx, backend, client, receive);
+            let there = self.to_backend.turn(cx, client, backend, buffers);
+            let back = self.to_client.turn(cx, backend, client, buffers);
             match (there, back) {
                 (Turn::Reset, _) => return Poll::Ready(End::Client),
                 (_, Turn::Reset) => return Poll::Ready(End::Backend),
@@ -111,6 +122,11 @@ impl Tunnel {
     /// Bytes moved to the backend and to the client so far.
     pub(crate) fn moved(&self) -> (u64, u64) {
         (self.to_backend.bytes, self.to_client.bytes)
+    }
+
+    /// Bytes in pipes, on their way to the backend and to the client.
+    pub(crate) fn piped(&self) -> (usize, usize) {
+        (self.to_backend.piped(), self.to_client.piped())
     }
 
     fn end(&self) -> End {
@@ -127,10 +143,17 @@ impl Way {
         matches!(self.state, State::Ended | State::Broken)
     }
 
+    fn piped(&self) -> usize {
+        self.pipe.as_ref().map_or(0, |pipe| pipe.filled())
+    }
+
     /// At most one read, and what it makes possible.
-    fn turn(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn, receive: &mut [u8]) -> Turn {
+    fn turn(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn, buffers: &mut Buffers) -> Turn {
         if self.is_over() {
             return Turn::Waits;
+        }
+        if let Some(pipe) = self.pipe.take() {
+            return self.drain(cx, pipe, to, &mut buffers.pipes);
         }
         match to.poll_room(cx) {
             Poll::Pending => return Turn::Waits,
@@ -141,16 +164,65 @@ impl Way {
             to.socket().shutdown_write();
             return self.set(State::Ended);
         }
+        if self.streak >= splice::ENOUGH
+            && let Some(turn) = self.splice(cx, from, to, &mut buffers.pipes)
+        {
+            return turn;
+        }
+        self.copy(cx, from, to, &mut buffers.receive)
+    }
+
+    fn copy(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn, receive: &mut [u8]) -> Turn {
         match from.poll_bytes(cx, receive) {
             Poll::Pending => Turn::Waits,
             Poll::Ready(Err(_)) => Turn::Reset,
             Poll::Ready(Ok(0)) => self.set(State::Ending),
             Poll::Ready(Ok(count)) => {
                 self.bytes += count as u64;
+                self.streak = if count == receive.len() { self.streak.saturating_add(count as u32) } else { 0 };
                 match to.offer_bytes(cx, &receive[..count]) {
                     Ok(()) => Turn::Moved,
                     Err(_) => self.set(State::Broken),
                 }
+            }
+        }
+    }
+
+    /// The same by a pipe; `None` where that is not possible.
+    fn splice(&mut self, cx: &mut Context<'_>, from: &Conn, to: &Conn, pipes: &mut Pipes) -> Option<Turn> {
+        let source = from.plain_source()?;
+        to.plain_target()?;
+        let mut pipe = pipes.take()?;
+        Some(match pipe.poll_fill(cx, source) {
+            Poll::Ready(Ok(count)) if count > 0 => {
+                self.bytes += count as u64;
+                if count < splice::LITTLE {
+                    self.streak = 0;
+                }
+                self.drain(cx, pipe, to, pipes)
+            }
+            nothing => {
+                pipes.give(pipe);
+                match nothing {
+                    Poll::Pending => Turn::Waits,
+                    Poll::Ready(Err(_)) => Turn::Reset,
+                    Poll::Ready(Ok(_)) => self.set(State::Ending),
+                }
+            }
+        })
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_>, mut pipe: Pipe, to: &Conn, pipes: &mut Pipes) -> Turn {
+        let Some(target) = to.plain_target() else { return self.set(State::Broken) };
+        match pipe.poll_drain(cx, target) {
+            Poll::Ready(Ok(())) => {
+                pipes.give(pipe);
+                Turn::Moved
+            }
+            Poll::Ready(Err(_)) => self.set(State::Broken),
+            Poll::Pending => {
+                self.pipe = Some(pipe);
+                Turn::Waits
             }
         }
     }

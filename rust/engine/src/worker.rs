@@ -132,13 +132,14 @@ async fn keep_upstream(worker: Rc<Worker>) {
 impl Worker {
     fn new(index: usize, shared: Arc<Shared>) -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let descriptor_limit = limit.current.unwrap_or(u64::MAX);
         Worker {
             index,
             clock: Clock::new(shared.epoch),
-            buffers: RefCell::new(Buffers::new()),
+            buffers: RefCell::new(Buffers::new(descriptor_limit)),
             upstream: RefCell::default(),
             log: Log::new(),
-            descriptor_limit: limit.current.unwrap_or(u64::MAX),
+            descriptor_limit,
             response_rules: wire::Rules::default(),
             running: RefCell::new(None),
             retired: RefCell::default(),

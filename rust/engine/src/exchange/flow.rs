@@ -208,7 +208,7 @@ impl Exchange {
         buffers: &mut Buffers,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Sent, Failure>> {
-        let Buffers { receive, scratch, pages } = buffers;
+        let Buffers { receive, scratch, pages, .. } = buffers;
         loop {
             ready!(down.poll_room(cx)).map_err(|_| Failure::ClientGone)?;
             let piece = ready!(up.conn.poll_piece(cx, self.head(), receive, pages, &worker.response_rules))?;

@@ -105,6 +105,17 @@ impl Retry {
     pub(crate) const NAMES: [&'static str; 6] = ["connect", "stale", "closed", "reset", "timeout", "status"];
 }
 
+/// What is counted of streams that mean nothing here.
+#[derive(Default)]
+pub(crate) struct StreamMeter {
+    /// So far.
+    pub total: Count,
+    /// Open now.
+    pub open: Count,
+    pub bytes_in: Count,
+    pub bytes_out: Count,
+}
+
 /// What is counted per worker and not per route or backend.
 #[derive(Default)]
 #[repr(align(128))]
@@ -122,11 +133,12 @@ pub(crate) struct WorkerMeter {
     pub retries: [Count; Retry::NAMES.len()],
     pub retries_denied: Count,
     pub refused_requests: Count,
-    /// Connections that switched protocols: so far, and open now.
-    pub tunnels: Count,
-    pub tunnels_open: Count,
-    pub tunnel_bytes_in: Count,
-    pub tunnel_bytes_out: Count,
+    /// Connections that switched protocols.
+    pub tunnels: StreamMeter,
+    /// Sessions of TCP, and of TLS that is passed through.
+    pub sessions: StreamMeter,
+    /// Connections that were closed before anything was spoken on them.
+    pub turned_away: Count,
     /// Exchanges and tunnels that the end of a drain has cut.
     pub cut: Count,
     pub panics: Count,

@@ -77,12 +77,25 @@ fn traffic(sum: Sum<'_>, text: &mut Text) {
     text.gauge(
         "pylb_tunnels",
         "Connections that switched protocols and are open now.",
-        sum(&|meter| meter.tunnels_open.value()),
+        sum(&|meter| meter.tunnels.open.value()),
     );
-    text.counter("pylb_tunnels_total", "Connections that switched protocols.", sum(&|meter| meter.tunnels.value()));
+    text.counter(
+        "pylb_tunnels_total",
+        "Connections that switched protocols.",
+        sum(&|meter| meter.tunnels.total.value()),
+    );
     text.family("pylb_tunnel_bytes_total", "counter", "Bytes after a switch of protocols.");
-    text.sample("pylb_tunnel_bytes_total", &[("direction", "in")], sum(&|meter| meter.tunnel_bytes_in.value()));
-    text.sample("pylb_tunnel_bytes_total", &[("direction", "out")], sum(&|meter| meter.tunnel_bytes_out.value()));
+    text.sample("pylb_tunnel_bytes_total", &[("direction", "in")], sum(&|meter| meter.tunnels.bytes_in.value()));
+    text.sample("pylb_tunnel_bytes_total", &[("direction", "out")], sum(&|meter| meter.tunnels.bytes_out.value()));
+    text.gauge("pylb_tcp_sessions", "TCP sessions open now.", sum(&|meter| meter.sessions.open.value()));
+    text.family("pylb_tcp_bytes_total", "counter", "Bytes of TCP sessions.");
+    text.sample("pylb_tcp_bytes_total", &[("direction", "in")], sum(&|meter| meter.sessions.bytes_in.value()));
+    text.sample("pylb_tcp_bytes_total", &[("direction", "out")], sum(&|meter| meter.sessions.bytes_out.value()));
+    text.counter(
+        "pylb_turned_away_total",
+        "Connections closed before anything was spoken on them: no PROXY header, no TLS, no name that is known.",
+        sum(&|meter| meter.turned_away.value()),
+    );
     text.family("pylb_upstream_connections_total", "counter", "Connections that requests went to backends by.");
     text.sample("pylb_upstream_connections_total", &[("kind", "new")], sum(&|meter| meter.connected.value()));
     text.sample("pylb_upstream_connections_total", &[("kind", "reused")], sum(&|meter| meter.reused.value()));

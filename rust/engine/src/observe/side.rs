@@ -71,7 +71,7 @@ async fn root(shared: Arc<Shared>, mut inbox: UnboundedReceiver<Order>) {
     let log = Arc::new(Mutex::new(Writer::default()));
     let ending = Rc::new(Cell::new(false));
     let writer = tokio::task::spawn_local(write_log(Arc::clone(&shared), Arc::clone(&log), Rc::clone(&ending)));
-    let buffers = Rc::new(RefCell::new(Buffers::new()));
+    let buffers = Rc::new(RefCell::new(Buffers::new(0)));
     let mut doors: HashMap<Bind, JoinHandle<()>> = HashMap::new();
     let mut tick = tokio::time::interval(REPORT);
     loop {

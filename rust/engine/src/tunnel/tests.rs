@@ -26,9 +26,9 @@ impl Stage {
         let (client, mut down) = connection();
         let (backend, mut up) = connection();
         let tunnel = spawn_local(async move {
-            let (mut tunnel, mut receive) = (Tunnel::default(), vec![0; BUFFER]);
+            let (mut tunnel, mut buffers) = (Tunnel::default(), Buffers::new(u64::MAX));
             let end = poll_fn(|cx| {
-                let polled = tunnel.poll_move(cx, &mut down, &mut up, &mut receive);
+                let polled = tunnel.poll_move(cx, &mut down, &mut up, &mut buffers);
                 assert!(down.backlog_len() <= BUFFER && up.backlog_len() <= BUFFER, "read without room");
                 polled
             })

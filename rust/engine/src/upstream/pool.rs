@@ -200,7 +200,7 @@ mod tests {
     async fn used_connection() -> (Box<Conn>, UnixStream) {
         let (near, far) = UnixStream::pair().expect("a pair of sockets");
         let mut conn = Box::new(Conn::new(Socket::Unix(near)));
-        let mut buffers = Buffers::new();
+        let mut buffers = Buffers::new(0);
         let mut head = None;
         let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
         if let wire::Parsed::Done { head: parsed, .. } =

@@ -6,6 +6,8 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
+use tokio::net::TcpStream;
+
 use super::{Conn, Reading, Writing};
 
 impl Conn {
@@ -33,5 +35,15 @@ impl Conn {
     /// Sends `bytes`; the caller has seen that there is room.
     pub(crate) fn offer_bytes(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         self.push(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// The socket, if all that comes from here comes from it.
+    pub(crate) fn plain_source(&self) -> Option<&TcpStream> {
+        if self.ahead.is_empty() && !self.broken { self.socket.tcp() } else { None }
+    }
+
+    /// The socket, if all that goes out there goes by it.
+    pub(crate) fn plain_target(&self) -> Option<&TcpStream> {
+        if self.backlog.is_empty() { self.socket.tcp() } else { None }
     }
 }
