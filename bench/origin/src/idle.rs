@@ -2,22 +2,28 @@
 //!
 //! Connections are opened and used one after the other, so that the proxy needs one upstream connection for all of
 //! them and its memory afterwards is that of idle clients alone. Prints `holding N` and holds them until stdin ends.
+//! Over TLS, the tickets that the proxy sends have come before the answer, so nothing is under way any more.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use memchr::memmem;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::poller::loopback;
+use crate::tls;
 
-const REQUEST: &[u8] = b"GET /64 HTTP/1.1\r\nHost: idle.example\r\n\r\n";
+/// What every client asks for.
+pub const REQUEST: &[u8] = b"GET /64 HTTP/1.1\r\nHost: bench.example\r\n\r\n";
 
-/// Opens `count` connections to `port` and holds them until stdin is closed.
-pub fn run(port: u16, count: usize) -> io::Result<()> {
+/// Opens `count` connections to `port`, over TLS or not, and holds them until stdin is closed.
+pub fn run(port: u16, count: usize, over_tls: bool) -> io::Result<()> {
+    let config = over_tls.then(|| tls::client(false));
     let mut held = Vec::with_capacity(count);
     for number in 1..=count {
         let name = |error: io::Error| io::Error::new(error.kind(), format!("connection {number} of {count}: {error}"));
-        held.push(used_once(port).map_err(name)?);
+        held.push(used_once(port, config.as_ref()).map_err(name)?);
     }
     println!("holding {count}");
     io::stdout().flush()?;
@@ -25,8 +31,21 @@ pub fn run(port: u16, count: usize) -> io::Result<()> {
     Ok(())
 }
 
-fn used_once(port: u16) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(loopback(port))?;
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
+fn used_once(port: u16, config: Option<&Arc<ClientConfig>>) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(loopback(port))?;
+    let Some(config) = config else {
+        return ask(Box::new(stream));
+    };
+    stream.set_nodelay(true)?;
+    let tls = ClientConnection::new(Arc::clone(config), tls::server_name()).map_err(io::Error::other)?;
+    ask(Box::new(StreamOwned::new(tls, stream)))
+}
+
+fn ask(mut stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
     stream.write_all(REQUEST)?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 2048]);
     while !is_whole(&answer) {
@@ -39,6 +58,6 @@ fn used_once(port: u16) -> io::Result<TcpStream> {
 }
 
 /// The head and the 64 bytes behind it are there. Errors of proxies have other lengths and end by closing or a timeout.
-fn is_whole(answer: &[u8]) -> bool {
+pub fn is_whole(answer: &[u8]) -> bool {
     memmem::find(answer, b"\r\n\r\n").is_some_and(|end| answer.len() >= end + 4 + 64)
 }

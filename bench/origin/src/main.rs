@@ -1,64 +1,84 @@
 //! The other ends of a benchmark, in one small program, so that a run needs nothing but this and wrk.
 //!
-//! `origin` plays the backends: it answers from memory and costs as little as a server can, because it shares a core
-//! with the load generator and must not be what a measurement measures. `forward` is the floor: a proxy that copies
-//! bytes without looking at them, which is the price of the kernel's socket work alone. `idle` opens many client
-//! connections, uses each once and then holds them, so that the memory of an idle connection can be weighed.
+//! Servers play the backends: they answer from memory and cost as little as a server can, because they share a core with
+//! the load generator and must not be what a measurement measures. `origin` speaks HTTP; `echo` and `echo-udp` send back
+//! what they get; `stream` sends without end. `forward` is the floor: a proxy that copies bytes without looking at them,
+//! which is the price of the kernel's socket work alone.
+//!
+//! Clients make the loads that wrk does not: `handshake` makes TLS handshakes, `ask` and `ask-udp` send small messages
+//! and check what comes back, `drain` takes bytes as fast as they come, `pace` asks at a fixed rate and measures how long
+//! each answer took. `idle` and `idle-tls` open many connections, use each once and hold them, so that the memory of an
+//! idle connection can be weighed. Each prints one line of JSON (`tally.rs`).
 //!
 //! One thread, level-triggered epoll, no EAGAIN in steady state: an event means one recv and one send.
 
+mod ask;
+mod ask_udp;
+mod drain;
+mod echo;
+mod echo_udp;
 mod forward;
+mod handshake;
 mod idle;
+mod options;
 mod origin;
+mod pace;
 mod poller;
 mod request;
+mod tally;
+mod tls;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: pylb-origin origin --port PORT [--port PORT]...
+use options::Options;
+
+const USAGE: &str = "usage: pylb-origin origin|echo|stream|echo-udp --port PORT [--port PORT]...
        pylb-origin forward --listen PORT --to PORT [--to PORT]...
-       pylb-origin idle --to PORT --connections N";
+       pylb-origin idle|idle-tls --to PORT --connections N
+       pylb-origin handshake --to PORT --connections N --seconds S --resume 0|1
+       pylb-origin ask|drain --to PORT --connections N --seconds S
+       pylb-origin ask-udp --to PORT --flows N --window N --seconds S
+       pylb-origin pace --to PORT --connections N --rate PER-SECOND --seconds S";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    raise_descriptor_limit();
     let Some((command, options)) = arguments.split_first() else {
         return usage();
     };
-    raise_descriptor_limit();
-    let ports =
-        |name: &str| numbers(options, name).and_then(|all| all.into_iter().map(port).collect::<Option<Vec<u16>>>());
-    let outcome = match (command.as_str(), ports("--port"), ports("--listen"), ports("--to")) {
-        ("origin", Some(own), _, _) => origin::run(&own),
-        ("forward", _, Some(own), Some(to)) if own.len() == 1 => forward::run(own[0], &to),
-        ("idle", _, _, Some(to)) if to.len() == 1 => match numbers(options, "--connections") {
-            Some(count) if count.len() == 1 => idle::run(to[0], count[0]),
-            _ => return usage(),
-        },
-        _ => return usage(),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    match Options::read(options).and_then(|options| run(command, &options)) {
+        None => usage(),
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => {
             eprintln!("pylb-origin {command}: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
+/// What the command came to; None if it is not one, or lacks an option.
+fn run(command: &str, options: &Options) -> Option<std::io::Result<()>> {
+    let one = |name| options.one(name);
+    Some(match command {
+        "origin" => origin::run(&options.ports("--port")?),
+        "echo" => echo::run(&options.ports("--port")?, echo::Kind::Echo),
+        "stream" => echo::run(&options.ports("--port")?, echo::Kind::Stream),
+        "echo-udp" => echo_udp::run(&options.ports("--port")?),
+        "forward" => forward::run(options.port("--listen")?, &options.ports("--to")?),
+        "idle" => idle::run(options.port("--to")?, one("--connections")?, false),
+        "idle-tls" => idle::run(options.port("--to")?, one("--connections")?, true),
+        "handshake" => handshake::run(options.load("--connections")?, one("--resume")? == 1),
+        "ask" => ask::run(options.load("--connections")?),
+        "drain" => drain::run(options.load("--connections")?),
+        "ask-udp" => ask_udp::run(options.load("--flows")?, one("--window")?),
+        "pace" => pace::run(options.load("--connections")?, one("--rate")?),
+        _ => return None,
+    })
+}
+
 fn usage() -> ExitCode {
     eprintln!("{USAGE}");
     ExitCode::from(2)
-}
-
-/// Every value that follows `name`; None if there is none or one is no number.
-fn numbers(options: &[String], name: &str) -> Option<Vec<usize>> {
-    let pairs = options.chunks(2).filter(|pair| pair[0] == name);
-    let values: Option<Vec<usize>> = pairs.map(|pair| pair.get(1)?.parse().ok()).collect();
-    values.filter(|all| !all.is_empty())
-}
-
-fn port(number: usize) -> Option<u16> {
-    u16::try_from(number).ok()
 }
 
 /// Thousands of connections need more descriptors than the usual soft limit of 1,024.

@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::time::Timespec;
 
 /// Bytes of the one receive buffer a loop reads into; also what the floor copies at most in one step.
 pub const BUFFER: usize = 64 * 1024;
@@ -55,8 +57,19 @@ impl Poller {
 
     /// Waits for at least one event and puts the tokens of all into `ready`.
     pub fn wait(&mut self, ready: &mut Vec<usize>) -> io::Result<()> {
+        self.wait_for(ready, None)
+    }
+
+    /// The same, but no longer than until then (to the millisecond): `ready` may stay empty.
+    pub fn wait_until(&mut self, ready: &mut Vec<usize>, deadline: Instant) -> io::Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        self.wait_for(ready, Some(&left))
+    }
+
+    fn wait_for(&mut self, ready: &mut Vec<usize>, left: Option<&Timespec>) -> io::Result<()> {
         self.events.clear();
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), None) {
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), left) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
