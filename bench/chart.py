@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from bench.report import OURS, best_reference, is_absolute
+from bench.report import OURS, is_absolute, rival
 from bench.results import CellResult, Results
 
 _COLUMNS = 3
@@ -42,14 +42,14 @@ def _panel(panel: Any, result: CellResult, references: list[str]) -> None:
     ours = [peer == OURS for peer in peers]
     panel.barh(peers, costs, color=[_OURS_SYSTEM if mine else _SYSTEM for mine in ours])
     panel.barh(peers, users, color=[_OURS_USER if mine else _USER for mine in ours])
+    best = rival(result, references)
+    line = result.bar if is_absolute(result) else result.bar * result.median(best) if best else 0.0
     # A peer that spends several times as much would squeeze the others into one corner: its bar is cut.
-    edge = min(max(costs), 3 * statistics.median(costs)) * 1.15 if costs else 1.0
+    edge = max(min(max(costs), 3 * statistics.median(costs)), line) * 1.15 if costs else 1.0
     panel.set_xlim(0, edge)
     for row, cost in enumerate(costs):
-        panel.text(min(cost, edge * 0.87), row, f" {cost:.3g}", va="center", fontsize=8)
-    best = best_reference(result, references)
-    if is_absolute(result) or best:
-        line = result.bar if best is None or is_absolute(result) else result.bar * result.median(best)
+        panel.text(max(min(cost, edge * 0.87), 0), row, f" {cost:.3g}", va="center", fontsize=8)
+    if line:
         panel.axvline(line, color="#333333", linestyle=":", linewidth=1)
     panel.set_title(result.title, fontsize=9)
     split = any(result.median(peer, "user") for peer in peers)

@@ -2,15 +2,27 @@
 
 import contextlib
 import http.client
+import json
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import place
 from bench.place import BACKENDS
 
 ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "RESULT "
+"""What stands before the result in the output of a load generator or a server."""
+
+
+@dataclass
+class Seen:
+    """What the backends without HTTP have seen, once they have stopped."""
+
+    bytes: int = 0
+    errors: int = 0
 
 
 def build() -> Path:
@@ -34,9 +46,8 @@ def binary() -> Path:
 @contextlib.contextmanager
 def serving(core: int) -> Iterator[None]:
     """Both backends answer inside."""
-    ports = [part for port in BACKENDS for part in ("--port", str(port))]
     with place.on_core(core):
-        process = subprocess.Popen([binary(), "origin", *ports])
+        process = subprocess.Popen(_command("origin"))
     try:
         deadline = time.monotonic() + 5
         while not _answers():
@@ -47,6 +58,30 @@ def serving(core: int) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextlib.contextmanager
+def relayed(kind: str, core: int) -> Iterator[Seen]:
+    """The same for backends without HTTP: echo, stream or echo-udp. What they saw is there afterwards."""
+    seen = Seen()
+    with place.on_core(core):
+        process = subprocess.Popen(
+            _command(kind), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+    with process:
+        assert process.stdout is not None
+        try:
+            if not process.stdout.readline().startswith("serving"):
+                raise SystemExit(f"{kind} does not start; is something else on ports {BACKENDS}?")
+            yield seen
+            told = json.loads(process.communicate(timeout=10)[0].removeprefix(PREFIX))
+            seen.bytes, seen.errors = told["bytes"], told["errors"]
+        finally:
+            process.kill()
+
+
+def _command(kind: str) -> list[str]:
+    return [str(binary()), kind, *(part for port in BACKENDS for part in ("--port", str(port)))]
 
 
 def served() -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 # Below the range of client ports, in the namespace as on the usual host. All on 127.0.0.1.
 PORT = 18080
+TLS_PORT = 18083
 BACKENDS = (18081, 18082)
 
 _INSIDE = "PYLB_BENCH_NAMESPACE"

@@ -10,12 +10,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import place
+from bench import certificate, place, probe
+from bench.cells import Cell
 from bench.peers import Peer, Setting
-from bench.place import BACKENDS, PORT
+from bench.place import BACKENDS, PORT, TLS_PORT
 
 _START, _STOP = 20.0, 5.0
 
@@ -25,12 +26,23 @@ class Unfit(RuntimeError):
 
 
 @contextlib.contextmanager
-def running(peer: Peer, *, core: int, access_log: bool) -> Iterator[int]:
-    """Starts the peer on its core and yields its process id once it answers."""
+def running(
+    peer: Peer, cell: Cell, *, core: int, answers: Callable[[], bool] = probe.http_answers
+) -> Iterator[int]:
+    """Starts the peer for that cell on its core and yields its process id once it answers."""
     folder = Path(tempfile.mkdtemp(prefix=f"bench-{peer.name}-"))
-    setting = Setting(port=PORT, backends=BACKENDS, folder=folder, access_log=access_log)
-    start = peer.prepare(setting)
     try:
+        setting = Setting(
+            port=PORT,
+            backends=BACKENDS,
+            folder=folder,
+            access_log=cell.access_log,
+            service=cell.service,
+            long_streams=cell.per_gib,
+            tls_port=TLS_PORT,
+            certificate=certificate.make(folder) if cell.service == "https" else None,
+        )
+        start = peer.prepare(setting)
         with (
             open(folder / "stdout", "wb") as out,
             open(folder / "stderr", "wb") as err,
@@ -40,9 +52,9 @@ def running(peer: Peer, *, core: int, access_log: bool) -> Iterator[int]:
                 start.command, stdout=out, stderr=err, env=start.environment, cwd=folder
             )
         try:
-            _wait_until_it_answers(peer, process, folder)
+            _wait_until_it_answers(peer, process, folder, answers)
             yield process.pid
-            if access_log and peer.parses and not start.log.stat().st_size:
+            if cell.access_log and peer.parses and not start.log.stat().st_size:
                 raise Unfit(f"{peer.name} wrote no access log")
         finally:
             _stop(process)
@@ -50,32 +62,36 @@ def running(peer: Peer, *, core: int, access_log: bool) -> Iterator[int]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def check(peer: Peer) -> None:
+def check(peer: Peer, cell: Cell) -> None:
     """The backends get what every proxy must tell them about the client; fails with Unfit if not."""
-    head = _get("/echo")[1].decode().lower()
-    wanted = ("x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", f"x-forwarded-host: 127.0.0.1:{PORT}")
+    if not peer.parses:
+        return
+    _check_head(peer, "http", PORT, probe.http_get("/echo")[1])
+    if cell.service == "https":
+        _check_head(peer, "https", TLS_PORT, probe.https_get("/echo")[1])
+
+
+def _check_head(peer: Peer, scheme: str, port: int, received: bytes) -> None:
+    head = received.decode().lower()
+    wanted = (
+        "x-forwarded-for: 127.0.0.1",
+        f"x-forwarded-proto: {scheme}",
+        f"x-forwarded-host: 127.0.0.1:{port}",
+    )
     missing = [field for field in wanted if f"\r\n{field}\r\n" not in head]
     if "\r\nx-request-id: " not in head:
         missing.append("x-request-id")
-    if peer.parses and missing:
+    if missing:
         raise Unfit(f"{peer.name} does not send {', '.join(missing)}")
 
 
-def _get(path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=2)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def _wait_until_it_answers(peer: Peer, process: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait_until_it_answers(
+    peer: Peer, process: subprocess.Popen[bytes], folder: Path, answers: Callable[[], bool]
+) -> None:
     deadline = time.monotonic() + _START
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if _get("/64") == (200, b"0123456789abcdef" * 4):
+            if answers():
                 return
         time.sleep(0.02)
     told = "".join((folder / name).read_text(errors="replace")[-1500:] for name in ("stderr", "stdout"))

@@ -1,8 +1,9 @@
 """The table of a cell and the verdicts, for people.
 
 Ratios are those of medians within one run: `x best` against the cheapest reference peer, `x floor` against
-the byte copier. A bar holds if pylb's ratio (or, idle, its KiB) is at most the bar and none of its requests
-failed.
+the byte copier. A bar holds if pylb's ratio to the cheapest of the peers that the cell names (or, where it is
+absolute, pylb's number) is at most the bar and none of its requests failed; beside a flood, if pylb's clients
+also wait less longer than those of any of these peers.
 """
 
 from dataclasses import dataclass
@@ -33,22 +34,32 @@ def best_reference(result: CellResult, references: list[str]) -> str | None:
     return min(ran, key=result.median, default=None)
 
 
+def rival(result: CellResult, references: list[str]) -> str | None:
+    """The cheapest of the peers that the bar is against."""
+    return best_reference(result, result.against or references)
+
+
 def is_absolute(result: CellResult) -> bool:
     """The bar is a number in the cell's unit, not a ratio."""
-    return result.unit.startswith("KiB")
+    return result.rule != "ratio"
 
 
 def judge(name: str, result: CellResult, references: list[str]) -> Verdict:
     """Reads the bar of one cell."""
-    best = best_reference(result, references)
+    best = rival(result, references)
     if OURS in result.failures or OURS not in result.runs:
         return Verdict(
             name, None, result.bar, False, _gist(result.failures.get(OURS, "pylb was not measured"))
         )
-    if is_absolute(result):
+    if result.rule == "absolute":
         value = result.median(OURS)
     elif best is None:
-        return Verdict(name, None, result.bar, False, "no reference peer was measured")
+        wanted = ", ".join(result.against) or "reference peer"
+        return Verdict(name, None, result.bar, False, f"no {wanted} was measured")
+    elif result.rule == "rise":
+        value = result.median(OURS)
+        if value >= result.median(best):
+            return Verdict(name, value, result.bar, False, f"{best} adds {result.median(best):.2f} ms")
     else:
         value = result.median(OURS) / result.median(best)
     if result.errors(OURS):
@@ -60,7 +71,7 @@ def table(result: CellResult, references: list[str]) -> list[str]:
     """One line per peer, cheapest first."""
     best = best_reference(result, references)
     head = f"{'':15}{'cost':>9}{'user':>8}{'system':>8}{'spread':>8}{'x best':>8}{'x floor':>8}"
-    head += f"{'req/s':>9}{'busy':>6}{'else':>6}{'p50 us':>8}{'p99 us':>8}{'PSS MiB':>8}{'RSS MiB':>8}"
+    head += f"{'per s':>9}{'busy':>6}{'else':>6}{'p50 us':>8}{'p99 us':>8}{'PSS MiB':>8}{'RSS MiB':>8}"
     head += f"{'errors':>7}"
     lines = [f"{result.title}: {result.unit}", head]
     for peer in sorted(result.runs, key=result.median):
@@ -73,8 +84,17 @@ def table(result: CellResult, references: list[str]) -> list[str]:
             f"{told['p99_us']:8.0f}{told['pss_kib'] / 1024:8.1f}{told['rss_kib'] / 1024:8.1f}"
             f"{result.errors(peer):7}"
         )
+    if result.rule == "rise":
+        lines += [_beside(result, peer) for peer in sorted(result.runs, key=result.median)]
     lines += [f"{peer}: failed, {_gist(why)}" for peer, why in result.failures.items()]
+    lines += [f"{peer}: left out, {why}" for peer, why in result.left_out.items()]
     return lines
+
+
+def _beside(result: CellResult, peer: str) -> str:
+    quiet, loud = (result.median(peer, member) / 1e3 for member in ("quiet_p99_us", "p99_us"))
+    busy, shaken = result.median(peer, "busy"), result.median(peer, "per_second")
+    return f"{peer}: p99 {quiet:.2f} -> {loud:.2f} ms, worker {busy:.0%} busy, {shaken:.0f} handshakes/s"
 
 
 def _gist(failure: str) -> str:
@@ -102,21 +122,19 @@ def show(results: Results) -> list[Verdict]:
             say(line)
     verdicts = [judge(name, result, results.references) for name, result in results.cells.items()]
     say()
-    say(f"{'bar':12}{'at most':>9}{'pylb':>9}{'x floor':>9}")
+    say(f"{'bar':14}{'at most':>10}{'pylb':>10}{'x floor':>9}")
     for verdict in verdicts:
         result = results.cells[verdict.cell]
-        unit = "KiB" if is_absolute(result) else "x"
+        unit = result.unit.split()[0] if is_absolute(result) else "x"
         value = "-" if verdict.value is None else f"{verdict.value:.2f} {unit}"
         both = OURS in result.runs and FLOOR in result.runs and not is_absolute(result)
         floor = f"{result.median(OURS) / result.median(FLOOR):.2f} x" if both else "-"
         outcome = "pass" if verdict.holds else "FAIL"
-        line = (
-            f"{verdict.cell:12}{f'{verdict.bar:.2f} {unit}':>9}{value:>9}{floor:>9}  {outcome} {verdict.why}"
-        )
-        say(line.rstrip())
+        line = f"{verdict.cell:14}{f'{verdict.bar:.2f} {unit}':>10}{value:>10}{floor:>9}  {outcome}"
+        say(f"{line} {verdict.why}".rstrip())
     for name, result in results.cells.items():
         if BEFORE in result.runs and OURS in result.runs:
-            say(f"{name:12} {result.median(OURS) / result.median(BEFORE):.3f} x the build before")
+            say(f"{name:14} {result.median(OURS) / result.median(BEFORE):.3f} x the build before")
     loudest = _loudest(results)
     if loudest > _QUIET:
         say(f"not quiet: others used up to {loudest:.0%} of the proxy's core, and the numbers are worth less")

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.cells import Rule
+
 FOLDER = Path(__file__).with_name("results")
 
 
@@ -20,6 +22,8 @@ class Run:
     """One peer, one cell, one round. `cost`, `user` and `system` in the cell's unit; what a cell lacks is 0.
 
     `busy` is the share of its core that the proxy used, `disturbed` what others used or the host took.
+    `per_second` counts requests, handshakes or echoes. Under a flood it is the handshakes of the flood, and
+    `quiet_p99_us` what `p99_us` was without it.
     """
 
     cost: float
@@ -30,6 +34,7 @@ class Run:
     per_second: float = 0.0
     p50_us: float = 0.0
     p99_us: float = 0.0
+    quiet_p99_us: float = 0.0
     rss_kib: int = 0
     pss_kib: int = 0
     errors: int = 0
@@ -37,13 +42,19 @@ class Run:
 
 @dataclass
 class CellResult:
-    """All runs of one cell, by peer, and what went wrong, by peer."""
+    """All runs of one cell, by peer, and by peer what went wrong and why one did not take part.
+
+    The bar is against the peers of `against`; all reference peers if there are none. `rule`: see `cells`.
+    """
 
     title: str
     unit: str
     bar: float
+    against: list[str] = field(default_factory=list)
+    rule: Rule = "ratio"
     runs: dict[str, list[Run]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def median(self, peer: str, member: str = "cost") -> float:
         """The median over the rounds."""

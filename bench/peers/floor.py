@@ -13,4 +13,6 @@ def _configure(program: str, setting: Setting) -> Start:
     return Start([program, "forward", "--listen", str(setting.port), *to], setting.log)
 
 
-PEER = Peer("floor", "cargo build --release -p pylb-origin", _find, _configure, parses=False)
+PEER = Peer(
+    "floor", "cargo build --release -p pylb-origin", _find, _configure, parses=False, services=("http", "tcp")
+)

@@ -8,15 +8,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.cells import Cell, Service
+from bench.certificate import Certificate
+
 
 @dataclass(frozen=True)
 class Setting:
-    """What every proxy is asked to do: listen on 127.0.0.1:`port`, balance over the backends' ports there."""
+    """What every proxy is asked to do: listen on 127.0.0.1:`port`, balance over the backends' ports there.
+
+    With the service https it serves HTTP there and, with the certificate, over TLS 1.3 on `tls_port`.
+    `long_streams` says that what it relays is long.
+    """
 
     port: int
     backends: tuple[int, ...]
     folder: Path
-    access_log: bool
+    access_log: bool = False
+    service: Service = "http"
+    long_streams: bool = False
+    tls_port: int = 0
+    certificate: Certificate | None = None
 
     @property
     def log(self) -> Path:
@@ -42,7 +53,8 @@ class Start:
 class Peer:
     """A proxy. `reference` ones make the bar; one that does not parse cannot set headers or log.
 
-    `only_in` names the cells for one that is of interest in a few only.
+    `only_in` names the cells for one that is of interest in a few only. `lacks` says why one cannot take part
+    in a cell whose service it has: a module that is not installed, or its own ways.
     """
 
     name: str
@@ -53,6 +65,8 @@ class Peer:
     reference: bool = False
     parses: bool = True
     only_in: tuple[str, ...] = ()
+    services: tuple[Service, ...] = ("http",)
+    lacks: Callable[[Cell], str | None] = lambda cell: None
 
     def prepare(self, setting: Setting) -> Start:
         """Writes the proxy's configuration and says how to start it."""
@@ -60,9 +74,13 @@ class Peer:
         assert found is not None, f"{self.name} was not found; the run should have left it out"
         return self.configure(found, setting)
 
-    def takes_part(self, cell: str, *, access_log: bool) -> bool:
+    def takes_part(self, cell: Cell) -> bool:
         """Whether it has anything to show in that cell."""
-        return (self.parses or not access_log) and (not self.only_in or cell in self.only_in)
+        return (
+            cell.service in self.services
+            and (self.parses or not cell.access_log)
+            and (not self.only_in or cell.name in self.only_in)
+        )
 
     def version(self) -> str:
         """The first thing like a version in what the program says of itself."""
