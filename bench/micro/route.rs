@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use plan::{Listener, Plan};
+use plan::{Http, Plan};
 use serde_json::{Value, json};
 
 /// Each round is shorter than a time slice, so that some round runs undisturbed on a busy machine.
@@ -28,14 +28,14 @@ fn main() {
     let request = request();
     for hosts in [1, 99, 101, 10_000] {
         let plan = compiled(hosts, &[]);
-        let listener = &plan.listeners[0];
+        let listener = web(&plan);
         let spread = best(|| scattered(listener, hosts, &request));
         let same = best(|| again(listener, &host(hosts / 2), b"/products5/by-id/4711"));
         let deep = [b"/products0".to_vec(), b"/a".repeat(4000)].concat();
         let hostile = best(|| again(listener, &[&b"a.".repeat(120), &host(0)[..]].concat(), &deep));
         drop(plan);
         let plan = compiled(hosts, &asking());
-        let asking = best(|| scattered(&plan.listeners[0], hosts, &request));
+        let asking = best(|| scattered(web(&plan), hosts, &request));
         println!("{hosts:>8} {spread:>10.1} {same:>10.1} {hostile:>10.1} {asking:>10.1}");
     }
 }
@@ -48,7 +48,7 @@ fn best(round: impl Fn() -> Duration) -> f64 {
 
 /// Every host and path of the table in a scattered order. The request itself is written anew into one place, because a
 /// worker looks up what it has just parsed; the handful of nanoseconds for that is part of the figure.
-fn scattered(listener: &Listener, hosts: usize, request: &wire::Head) -> Duration {
+fn scattered(http: &Http, hosts: usize, request: &wire::Head) -> Duration {
     let client = IpAddr::from([192, 0, 2, 1]);
     let mut host = host(0);
     let mut path = *b"/products0/by-id/4711";
@@ -57,7 +57,7 @@ fn scattered(listener: &Listener, hosts: usize, request: &wire::Head) -> Duratio
     for number in 0..LOOKUPS {
         write_number(&mut host, number * 7919 % hosts);
         path[9] = b'0' + (number % PATHS) as u8;
-        let route = listener.find(black_box(&host), black_box(&path), |condition| condition.holds(request, client));
+        let route = http.find(black_box(&host), black_box(&path), |condition| condition.holds(request, client));
         found += u64::from(route.is_some());
     }
     let spent = start.elapsed();
@@ -65,10 +65,14 @@ fn scattered(listener: &Listener, hosts: usize, request: &wire::Head) -> Duratio
     spent
 }
 
-fn again(listener: &Listener, host: &[u8], path: &[u8]) -> Duration {
+fn web(plan: &Plan) -> &Http {
+    plan.listeners[0].http().expect("it speaks HTTP")
+}
+
+fn again(http: &Http, host: &[u8], path: &[u8]) -> Duration {
     let start = Instant::now();
     for _ in 0..LOOKUPS {
-        black_box(listener.find(black_box(host), black_box(path), |_| true));
+        black_box(http.find(black_box(host), black_box(path), |_| true));
     }
     start.elapsed()
 }

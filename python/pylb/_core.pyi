@@ -33,9 +33,11 @@ class Core:
         target: str,
         headers: list[tuple[bytes, bytes]],
         client: str,
+        secure: bool = False,
     ) -> str:
         """What would become of a request under a draft, and why, as JSON. `client` is the address of the
-        peer. Raises PlanInvalid, and ValueError for a listener or an address that is none."""
+        peer, `secure` whether it comes over TLS. Raises PlanInvalid, and ValueError for a
+        listener or an address that is none."""
     def apply(self, draft: bytes) -> int:
         """Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed
         and changes nothing."""

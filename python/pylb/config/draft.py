@@ -22,6 +22,11 @@ from pylb.errors import Path
 STAND_IN = "192.0.2.1"
 """The address of a name that has none (RFC 5737: nobody's), so that the core can check the rest."""
 
+TLS_HANDSHAKE = 10_000
+"""Milliseconds of a whole handshake with a client."""
+HELLO = 5_000
+"""Milliseconds in which a client has to say what it wants, where that is told before its protocol begins."""
+
 SPARE_DESCRIPTORS = 64
 """Kept for listeners, logs, health checks and the admin socket."""
 
@@ -102,8 +107,18 @@ def _listener(listener: Listener) -> dict[str, Any]:
     return {
         "bind": list(listener.bind),
         "protocol": listener.protocol,
+        "proxy_protocol": None,
+        "tls": None,
+        "redirect_https": None,
+        "pool": None,
+        "udp": None,
+        "names": [],
         "trusted_proxies": list(listener.trusted_proxies),
-        "timeouts": milliseconds(listener.timeouts.model_dump()),
+        "timeouts": {
+            **milliseconds(listener.timeouts.model_dump()),
+            "tls_handshake": TLS_HANDSHAKE,
+            "hello": HELLO,
+        },
         "limits": listener.limits.model_dump(),
         "lenient": listener.lenient,
         "encoded_slash": listener.encoded_slash,

@@ -21,6 +21,9 @@ from pylb.config.sticky import (
 )
 from pylb.errors import Path
 
+TLS_HANDSHAKE = 5_000
+"""Milliseconds of a whole handshake with a backend."""
+
 Address = Callable[[str, Path], str]
 """An address as written, and its path in the file -> one without names."""
 
@@ -34,13 +37,15 @@ def pool_draft(pool: Pool, path: Path, address: Address, pages: Pages) -> dict[s
         "backends": [_backend(backend, (*path, "backends", at), address) for at, backend in backends],
         "checked": pool.health is not None,
         "passive": {**pool.passive.model_dump(), **milliseconds({"eject": pool.passive.eject})},
-        "timeouts": milliseconds(pool.timeouts.model_dump()),
+        "timeouts": {**milliseconds(pool.timeouts.model_dump()), "tls_handshake": TLS_HANDSHAKE},
         "idle_connections": pool.idle_connections,
         **milliseconds({"slow_start": pool.slow_start or 0, "drain": pool.drain.timeout}),
         "queue": {"size": pool.queue.size, **milliseconds({"timeout": pool.queue.timeout})},
         "retries": _retries(pool.retries),
         "errors": {str(status): pages.page(file, (*path, "errors", str(status))) for status, file in errors},
         "sticky": _sticky(pool.sticky) if pool.sticky else None,
+        "tls": None,
+        "proxy_protocol": None,
     }
 
 
@@ -56,6 +61,7 @@ def _backend(backend: Backend | DnsBackend, path: Path, address: Address) -> dic
         "backup": backend.backup,
         "max_in_flight": backend.max_in_flight,
         "draining": False,
+        "server_name": None,
     }
     if isinstance(backend, DnsBackend):
         return {"dns": backend.dns, **milliseconds({"refresh": backend.refresh}), **common}

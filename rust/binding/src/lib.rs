@@ -47,9 +47,11 @@ impl Core {
         error::listed(py, &warnings)
     }
 
-    /// What would become of a request under a draft, and why, as JSON. `client` is the address of the peer. Raises
-    /// PlanInvalid, and ValueError for a listener or an address that is none.
+    /// What would become of a request under a draft, and why, as JSON. `client` is the address of the peer,
+    /// `secure` whether it comes over TLS. Raises PlanInvalid, and ValueError for a listener or an address that is none.
     #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "a request, part by part")]
+    #[pyo3(signature = (draft, listener, method, target, headers, client, secure=false))]
     fn explain(
         py: Python<'_>,
         draft: &[u8],
@@ -58,9 +60,10 @@ impl Core {
         target: String,
         headers: Vec<(Vec<u8>, Vec<u8>)>,
         client: &str,
+        secure: bool,
     ) -> PyResult<String> {
         let client = client.parse().map_err(|_| PyValueError::new_err(format!("`{client}` is not an IP address")))?;
-        let question = Question { listener, method, target, headers, client };
+        let question = Question { listener, method, target, headers, client, secure };
         let trace = py.detach(|| engine::explain(draft, &question)).map_err(|refusal| error::refused(py, refusal))?;
         let trace =
             trace.ok_or_else(|| PyValueError::new_err(format!("there is no listener `{}`", question.listener)))?;

@@ -93,13 +93,13 @@ impl Client {
         let Some(held) = self.worker.held(self.door) else {
             return Poll::Ready(Ok(None));
         };
-        let Some((index, listener)) = held.listener(self.door) else {
+        let Some((index, http)) = held.http(self.door) else {
             return Poll::Ready(Ok(None));
         };
         if self.worker.is_stopping() {
             return Poll::Ready(Ok(None));
         }
-        let polled = down.poll_request(cx, &mut self.worker.buffers.borrow_mut(), &listener.rules);
+        let polled = down.poll_request(cx, &mut self.worker.buffers.borrow_mut(), &http.rules);
         let now = match polled {
             Poll::Ready(Ok(Some(head))) => {
                 let mut exchange = self.worker.exchange_box();
@@ -118,7 +118,7 @@ impl Client {
         if now != *waiting {
             // The head's time runs from the connection's start, or from its first byte on a kept one.
             if !(now == Waiting::Rest && *waiting == Waiting::First) {
-                clock.expire_in(seat, now.patience(listener));
+                clock.expire_in(seat, now.patience(http));
             }
             clock.set_idle(seat, now == Waiting::Next);
             *waiting = now;
@@ -130,7 +130,7 @@ impl Client {
                 return Poll::Ready(Ok(None));
             }
             // A request arrived in this very moment: it is served, not reset.
-            clock.expire_in(seat, listener.head_ms);
+            clock.expire_in(seat, http.head_ms);
         }
         Poll::Pending
     }
@@ -234,11 +234,11 @@ enum Waiting {
 
 impl Waiting {
     /// Milliseconds.
-    fn patience(self, listener: &plan::Listener) -> u32 {
+    fn patience(self, http: &plan::Http) -> u32 {
         match self {
-            Waiting::Next => listener.keepalive_ms,
+            Waiting::Next => http.keepalive_ms,
             Waiting::Last => LAST_CALL_MS,
-            Waiting::Nothing | Waiting::First | Waiting::Rest => listener.head_ms,
+            Waiting::Nothing | Waiting::First | Waiting::Rest => http.head_ms,
         }
     }
 }

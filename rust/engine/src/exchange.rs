@@ -118,10 +118,10 @@ impl Exchange {
     pub(crate) fn new(client: &Client, held: Held, index: u32, head: Head, seat: Seat, served: u32) -> Self {
         let worker = &client.worker;
         let started = worker.now();
-        let listener = &held.plan.listeners[index as usize];
-        let trusted = wire::forwarded::is_trusted(client.peer, &listener.trusted);
-        let address =
-            if trusted { wire::forwarded::client(client.peer, &listener.trusted, &head) } else { client.peer };
+        let http = spoken(&held, index);
+        let trusted = wire::forwarded::is_trusted(client.peer, &http.trusted);
+        let address = if trusted { wire::forwarded::client(client.peer, &http.trusted, &head) } else { client.peer };
+        let last_request = served >= http.max_requests;
         Exchange {
             listener: index,
             door: client.door,
@@ -129,7 +129,7 @@ impl Exchange {
             peer: client.peer,
             client: address,
             trusted,
-            last_request: served >= listener.max_requests,
+            last_request,
             id: RequestId::new(worker.clock.wall(started), worker.random()),
             progress: Progress::new(index),
             pick: None,
@@ -215,9 +215,10 @@ impl Exchange {
         let now = self.story.present(worker, self.tries.count() == 0);
         let dice = worker.dice();
         let wall = worker.clock.wall(now);
+        let secure = self.came_by_https();
         let Exchange { held, progress, head, client, .. } = self;
         match head {
-            Some(head) => held.plan.decide(progress, &Request { head, client: *client, now, wall, dice }),
+            Some(head) => held.plan.decide(progress, &Request { head, client: *client, secure, now, wall, dice }),
             None => unreachable!("the head leaves the exchange only when its book is closed"),
         }
     }
@@ -243,7 +244,7 @@ impl Exchange {
     }
 
     fn too_large(&self) -> Option<Failure> {
-        match (self.head().framing(), self.listener().max_body) {
+        match (self.head().framing(), self.http().max_body) {
             (wire::Framing::Length(length), Some(limit)) if length > limit => Some(Failure::BodyTooLarge),
             _ => None,
         }
@@ -278,8 +279,20 @@ impl Exchange {
         &self.held.plan.listeners[self.listener as usize]
     }
 
+    fn http(&self) -> &plan::Http {
+        spoken(&self.held, self.listener)
+    }
+
     fn route(&self) -> Option<&plan::Route> {
-        self.listener().routes.get(self.progress.route? as usize)
+        self.http().routes.get(self.progress.route? as usize)
+    }
+}
+
+/// What the listener at this position says about HTTP.
+fn spoken(held: &Held, listener: u32) -> &plan::Http {
+    match held.plan.listeners[listener as usize].http() {
+        Some(http) => http,
+        None => unreachable!("an exchange holds a plan in which its listener speaks HTTP"),
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) struct Opened {
 pub(crate) fn open(bind: &Bind, workers: usize, probe: bool) -> io::Result<Opened> {
     let (sockets, kind, file) = match bind {
         Bind::Tcp { address, only_v6 } => (open_tcp(*address, *only_v6, workers, probe)?, Kind::Tcp, None),
+        Bind::Udp { .. } => return Err(io::Error::new(io::ErrorKind::Unsupported, "datagrams cannot be received yet")),
         Bind::Unix(path) => {
             let (socket, file) = open_unix(path)?;
             (duplicate(socket, workers)?, Kind::Unix, Some(file))

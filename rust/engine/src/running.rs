@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use plan::{Listener, Plan, PoolPlan};
+use plan::{Http, Listener, Plan, PoolPlan};
 
 use crate::observe::meter::Meter;
 use crate::wait::seating::Seating;
@@ -53,7 +53,7 @@ impl Running {
             known.unwrap_or_else(|| Arc::new(Meter::new(workers)))
         };
         let listeners = plan.listeners.iter().map(|listener| ListenerMeters {
-            routes: listener.routes.iter().map(|route| meter(&listener.name, &route.name)).collect(),
+            routes: listener.routes().iter().map(|route| meter(&listener.name, &route.name)).collect(),
             unrouted: meter(&listener.name, ""),
         });
         let record = |pool: &PoolPlan, backend: &str| {
@@ -83,6 +83,12 @@ impl Running {
     pub(crate) fn listener(&self, door: u32) -> Option<(u32, &Listener)> {
         let index = (*self.doors.get(door as usize)?)?;
         Some((index, self.plan.listeners.get(index as usize)?))
+    }
+
+    /// What the listener behind a door says about HTTP, and its index; `None` if it is retired or speaks something else.
+    pub(crate) fn http(&self, door: u32) -> Option<(u32, &Http)> {
+        let (index, listener) = self.listener(door)?;
+        Some((index, listener.http()?))
     }
 
     pub(crate) fn pool(&self, pool: u32) -> &PoolPlan {
@@ -129,7 +135,7 @@ impl Running {
         let mut known = HashMap::new();
         for (listener, meters) in self.plan.listeners.iter().zip(&self.listeners) {
             known.insert((&*listener.name, ""), &meters.unrouted);
-            for (route, meter) in listener.routes.iter().zip(&meters.routes) {
+            for (route, meter) in listener.routes().iter().zip(&meters.routes) {
                 known.insert((&*listener.name, &*route.name), meter);
             }
         }

@@ -66,8 +66,10 @@ fn free_port() -> u16 {
 fn draft(listen: u16, origin: u16) -> String {
     serde_json::json!({
         "listeners": {"web": {
-            "bind": [format!("127.0.0.1:{listen}")], "protocol": "http", "trusted_proxies": [],
-            "timeouts": {"head": 10000, "body_idle": 60000, "keepalive": 75000, "send_idle": 60000},
+            "bind": [format!("127.0.0.1:{listen}")], "protocol": "http", "proxy_protocol": null, "tls": null,
+            "redirect_https": null, "pool": null, "udp": null, "names": [], "trusted_proxies": [],
+            "timeouts": {"head": 10000, "body_idle": 60000, "keepalive": 75000, "send_idle": 60000,
+                "tls_handshake": 10000, "hello": 5000},
             "limits": {"head": 65536, "fields": 128, "request_line": 8192, "field": 16384, "body": null, "requests": 100000},
             "lenient": false, "encoded_slash": "keep", "half_close": "abort", "path": "normal", "access_log": true,
             "routes": [{"name": "all", 
@@ -79,12 +81,12 @@ fn draft(listen: u16, origin: u16) -> String {
         "pools": {"app": {
             "balance": {"policy": "two_choices", "key": null},
             "backends": [{"name": "one", "address": format!("127.0.0.1:{origin}"), "weight": 1, "backup": false,
-                "max_in_flight": null, "draining": false}],
+                "max_in_flight": null, "draining": false, "server_name": null}],
             "checked": false, "passive": {"failures": 5, "eject": 10000, "max_ejected": 50},
-            "timeouts": {"connect": 3000, "keepalive": null, "idle": 3_600_000}, "idle_connections": 64,
+            "timeouts": {"connect": 3000, "keepalive": null, "idle": 3_600_000, "tls_handshake": 5000}, "idle_connections": 64,
             "slow_start": 0, "drain": 600_000, "queue": {"size": 1000, "timeout": 5000},
             "retries": {"tries": 3, "on": ["connect", "stale", "closed"], "budget": 20, "replay": 65536, "per_try": null},
-            "errors": {}, "sticky": null}},
+            "errors": {}, "sticky": null, "tls": null, "proxy_protocol": null}},
         "metrics": [], "log": {"access": "off", "format": "json"}, "max_clients": 1000
     })
     .to_string()

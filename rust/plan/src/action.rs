@@ -91,9 +91,9 @@ impl Limit {
         let Request { head, client, now, .. } = *request;
         let octets = &mut Octets::default();
         // What a client says of itself and what is its address cannot be taken for each other.
-        let (kind, value) = match self.key.value(head, client, octets) {
+        let (kind, value) = match self.key.value(Some(head), client, octets) {
             Some(value) => (b'=', value),
-            None => (b'@', Key::ClientIp.value(head, client, octets).unwrap_or_default()),
+            None => (b'@', Key::ClientIp.value(None, client, octets).unwrap_or_default()),
         };
         let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(&[kind]);
         key.extend_from_slice(value);

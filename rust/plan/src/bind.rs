@@ -13,6 +13,7 @@ const LONGEST_SOCKET_PATH: usize = 107;
 /// The first descriptor after standard input, output and error.
 const FIRST_INHERITED: i32 = 3;
 const BINDS: &str = "`:8080`, `127.0.0.1:8080`, `[::]:8080`, `unix:/run/x.sock` or `fd:3`";
+const UDP_BINDS: &str = "`:53`, `127.0.0.1:53` or `[::]:53`";
 const ADDRESSES: &str = "`10.0.0.1:9001`, `[2001:db8::1]:9001` or `unix:/run/x.sock`";
 
 /// Where to listen.
@@ -23,6 +24,13 @@ pub enum Bind {
         /// Which address and port.
         address: SocketAddr,
         /// An IPv6 socket that does not take IPv4; always set but for `:PORT`.
+        only_v6: bool,
+    },
+    /// A UDP port, which has nothing to do with the TCP port of the same number.
+    Udp {
+        /// Which address and port.
+        address: SocketAddr,
+        /// As with TCP.
         only_v6: bool,
     },
     /// A UNIX socket at this path.
@@ -49,33 +57,37 @@ impl Bind {
         if let Some(number) = written.strip_prefix("fd:") {
             return descriptor(written, number).map(Bind::Fd);
         }
-        if let Some(port) = written.strip_prefix(':').filter(|port| !port.contains(':')) {
-            let port = port_number(written, port)?;
-            return Ok(Bind::Tcp { address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), only_v6: false });
+        let (address, only_v6) = port(written, BINDS)?;
+        Ok(Bind::Tcp { address, only_v6 })
+    }
+
+    /// `0.0.0.0:53`, `:53` or `[::]:53`, for datagrams.
+    pub(crate) fn parse_udp(written: &str) -> Result<Self, String> {
+        if written.starts_with("unix:") || written.starts_with("fd:") {
+            return Err(format!("`{written}` is not for datagrams; expected {UDP_BINDS}"));
         }
-        let address = socket_address(written, BINDS)?;
-        Ok(Bind::Tcp { address, only_v6: true })
+        let (address, only_v6) = port(written, UDP_BINDS)?;
+        Ok(Bind::Udp { address, only_v6 })
     }
 
     /// Both cannot be open at the same time: they are equal, or one takes addresses of the other.
     pub fn collides(&self, other: &Bind) -> bool {
-        match (self, other) {
-            (Bind::Tcp { address: one, .. }, Bind::Tcp { address: two, .. }) if one != two => {
-                let (wide, narrow) = (self.takes(two.ip()), other.takes(one.ip()));
-                one.port() == two.port() && one.port() != 0 && (wide || narrow)
-            }
-            (Bind::Tcp { address, .. }, Bind::Tcp { .. }) => address.port() != 0,
-            _ => self == other,
-        }
+        let (one, two) = match (self, other) {
+            (Bind::Tcp { address: one, .. }, Bind::Tcp { address: two, .. }) => (one, two),
+            (Bind::Udp { address: one, .. }, Bind::Udp { address: two, .. }) => (one, two),
+            _ => return self == other,
+        };
+        let meet = one == two || self.takes(two.ip()) || other.takes(one.ip());
+        one.port() == two.port() && one.port() != 0 && meet
     }
 
-    /// A connection to `ip` on this bind's port would arrive here.
+    /// What is sent to `ip` on this bind's port would arrive here.
     fn takes(&self, ip: IpAddr) -> bool {
         match self {
-            Bind::Tcp { address, only_v6 } if address.ip().is_unspecified() => {
+            Bind::Tcp { address, only_v6 } | Bind::Udp { address, only_v6 } if address.ip().is_unspecified() => {
                 address.is_ipv4() == ip.is_ipv4() || (address.is_ipv6() && !only_v6)
             }
-            Bind::Tcp { address, .. } => address.ip() == ip,
+            Bind::Tcp { address, .. } | Bind::Udp { address, .. } => address.ip() == ip,
             Bind::Unix(_) | Bind::Fd(_) => false,
         }
     }
@@ -84,8 +96,10 @@ impl Bind {
 impl fmt::Display for Bind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Bind::Tcp { address, only_v6: false } => write!(out, ":{}", address.port()),
-            Bind::Tcp { address, .. } => write!(out, "{address}"),
+            Bind::Tcp { address, only_v6: false } | Bind::Udp { address, only_v6: false } => {
+                write!(out, ":{}", address.port())
+            }
+            Bind::Tcp { address, .. } | Bind::Udp { address, .. } => write!(out, "{address}"),
             Bind::Unix(path) => write!(out, "unix:{}", path.display()),
             Bind::Fd(number) => write!(out, "fd:{number}"),
         }
@@ -112,6 +126,14 @@ impl fmt::Display for Address {
             Address::Tcp(address) => write!(out, "{address}"),
             Address::Unix(path) => write!(out, "unix:{}", path.display()),
         }
+    }
+}
+
+/// An address with a port, and whether it leaves out IPv4; `:PORT` is every address of both families.
+fn port(written: &str, examples: &str) -> Result<(SocketAddr, bool), String> {
+    match written.strip_prefix(':').filter(|port| !port.contains(':')) {
+        Some(port) => Ok((SocketAddr::from((Ipv6Addr::UNSPECIFIED, port_number(written, port)?)), false)),
+        None => Ok((socket_address(written, examples)?, true)),
     }
 }
 

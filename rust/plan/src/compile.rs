@@ -11,13 +11,18 @@ mod actions;
 mod coverage;
 mod edits;
 mod fields;
+mod http;
 mod listeners;
 mod matches;
+mod names;
 mod numbers;
 mod pools;
+mod reach;
 mod resilience;
 mod routes;
 mod sticky;
+mod streams;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -62,8 +67,8 @@ pub fn compile(draft: &[u8], previous: Option<&Plan>, seeds: impl Into<Seeds>) -
     let mut errors = Errors::default();
     let mut binds = Binds::default();
     let listeners = listeners(&draft, previous, tables, &mut binds, &mut errors);
-    let pools = pools(&draft.pools, previous, tables, &mut errors);
-    let metrics = binds.take(&At::root("metrics"), &draft.metrics, &mut errors);
+    let pools = pools(&draft, previous, tables, &mut errors);
+    let metrics = binds.take(&At::root("metrics"), &draft.metrics, Bind::parse, &mut errors);
     let log = log(&draft.log, &mut errors);
     let max_clients = numbers::count(&At::root("max_clients"), draft.max_clients, &mut errors);
     if !errors.0.is_empty() {
@@ -118,12 +123,18 @@ struct Binds {
 }
 
 impl Binds {
-    /// Parses the binds at `at`, and reports those that an earlier one is in the way of.
-    fn take(&mut self, at: &At<'_>, written: &[String], errors: &mut Errors) -> Vec<Bind> {
+    /// Reads the binds at `at` by `parse`, and reports those that an earlier one is in the way of.
+    fn take(
+        &mut self,
+        at: &At<'_>,
+        written: &[String],
+        parse: fn(&str) -> Result<Bind, String>,
+        errors: &mut Errors,
+    ) -> Vec<Bind> {
         let mut binds = Vec::with_capacity(written.len());
         for (index, written) in written.iter().enumerate() {
             let at = at.index(index);
-            let Some(bind) = errors.keep(&at, Bind::parse(written)) else {
+            let Some(bind) = errors.keep(&at, parse(written)) else {
                 continue;
             };
             match self.taken.iter().find(|(taken, _)| taken.collides(&bind)) {

@@ -15,7 +15,7 @@ use balance::rate::Taken;
 use smallvec::SmallVec;
 
 use crate::action::{Action, Limit, Page};
-use crate::key::{Key, Octets};
+use crate::key::{Asker, Key, Octets};
 use crate::plan::Plan;
 use crate::redirect::Redirect;
 
@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub head: &'a wire::Head,
     /// The client behind trusted proxies.
     pub client: IpAddr,
+    /// The client's part of the way is encrypted: it ends here, or a trusted proxy says so.
+    pub secure: bool,
     /// The moment of the call.
     pub now: Tick,
     /// The same moment, as the time since the Unix epoch.
@@ -196,16 +198,22 @@ impl Plan {
             },
         };
         progress.pool = Some(pool);
-        self.place(pool, progress, request)
+        let Request { head, client, now, wall, dice, .. } = *request;
+        self.place(pool, progress, &Asker { head: Some(head), client, now, wall, dice })
     }
 
     /// Finds the route, and what is said before a backend is chosen: the pool, or an answer.
     fn begin(&self, progress: &mut Progress, request: &Request<'_>) -> Result<u32, Box<Reply<'_>>> {
         let Request { head, client, .. } = *request;
-        let listener = &self.listeners[progress.listener as usize];
-        progress.route = listener.find(head.host(), head.path(), |condition| condition.holds(head, client));
+        let Some(http) = self.listeners[progress.listener as usize].http() else {
+            return Err(Box::new(Reply::NO_ROUTE));
+        };
+        if let (Some(redirect), false) = (&http.redirect_https, request.secure) {
+            return Err(Box::new(Reply::to(redirect, head)));
+        }
+        progress.route = http.find(head.host(), head.path(), |condition| condition.holds(head, client));
         let route = match progress.route {
-            Some(position) => &listener.routes[position as usize],
+            Some(position) => &http.routes[position as usize],
             None => return Err(Box::new(Reply::NO_ROUTE)),
         };
         if let (Some(limit), None) = (&route.limit, progress.rate) {
@@ -225,7 +233,7 @@ impl Plan {
         let seed = self.seed.apart(b"split");
         let octets = &mut Octets::default();
         let drawn = request.dice.to_ne_bytes();
-        seed.hash(by.value(request.head, request.client, octets).unwrap_or(&drawn))
+        seed.hash(by.value(Some(request.head), request.client, octets).unwrap_or(&drawn))
     }
 }
 

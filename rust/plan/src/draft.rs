@@ -6,8 +6,10 @@
 //! *means* (is this an address? does this pool exist?) is checked in `compile`. Keys and list positions are those of
 //! the file, so a path in the draft is a path in the file.
 
+mod listeners;
 mod pools;
 mod routes;
+mod tls;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,13 +17,20 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+pub use listeners::{
+    EncodedSlash, HalfClose, LimitsDraft, ListenerDraft, ListenerTimeouts, NameDraft, NameMatchDraft, PathForm,
+    Protocol, ProxyDraft, UdpDraft,
+};
 pub use pools::{
     BackendDraft, BalanceDraft, IdsDraft, KeyDraft, OnLost, PageDraft, PassiveDraft, PolicyName, PoolDraft,
-    PoolTimeouts, QueueDraft, RetriesDraft, Secure, StickyDraft,
+    PoolTimeouts, ProxyVersion, QueueDraft, RetriesDraft, Secure, StickyDraft,
 };
 pub use routes::{
     FieldDraft, HeadersDraft, MatchDraft, PathDraft, PatternDraft, RateKeyDraft, RateLimitDraft, RedirectDraft,
     RespondDraft, RewriteDraft, RouteDraft, RouteTimeouts, ValueDraft,
+};
+pub use tls::{
+    AuthMode, CertificateDraft, ClientAuthDraft, ClientHeadersDraft, MinVersion, PairDraft, PoolTlsDraft, TlsDraft,
 };
 
 /// The whole desired state.
@@ -38,104 +47,6 @@ pub struct Draft {
     pub log: LogDraft,
     /// Client connections over all listeners.
     pub max_clients: u64,
-}
-
-/// A listener.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListenerDraft {
-    /// `0.0.0.0:8080`, `:8080`, `[::]:80`, `unix:/run/x.sock` or `fd:3`.
-    pub bind: Vec<String>,
-    /// What is spoken on it.
-    pub protocol: Protocol,
-    /// Networks (`10.0.0.0/8`) or single addresses whose forwarded headers are believed.
-    pub trusted_proxies: Vec<String>,
-    /// How long clients may take.
-    pub timeouts: ListenerTimeouts,
-    /// How much clients may send.
-    pub limits: LimitsDraft,
-    /// The three starred rules of parsing are relaxed.
-    pub lenient: bool,
-    /// What to do with `%2f` and `%5c` in a path.
-    pub encoded_slash: EncodedSlash,
-    /// What a client's half-close means while an answer is owed.
-    pub half_close: HalfClose,
-    /// Which path is sent to backends.
-    pub path: PathForm,
-    /// Requests are logged.
-    pub access_log: bool,
-    /// The first that matches wins.
-    pub routes: Vec<RouteDraft>,
-}
-
-/// What a listener speaks.
-#[derive(Copy, Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// HTTP/1.
-    Http,
-}
-
-/// `%2f` and `%5c` in a path.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EncodedSlash {
-    /// They are data and stay as they are.
-    Keep,
-    /// 400.
-    Reject,
-}
-
-/// A client that half-closes its connection while an answer is owed.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HalfClose {
-    /// Has gone; the backend's work is cancelled.
-    Abort,
-    /// Gets its answer.
-    Keep,
-}
-
-/// The path that backends get.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PathForm {
-    /// Normalised, as it was matched.
-    Normal,
-    /// As received.
-    Raw,
-}
-
-/// Milliseconds.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListenerTimeouts {
-    /// A whole request head.
-    pub head: u64,
-    /// No progress of a request body.
-    pub body_idle: u64,
-    /// An idle connection.
-    pub keepalive: u64,
-    /// A client that does not read.
-    pub send_idle: u64,
-}
-
-/// Bytes and counts.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitsDraft {
-    /// Bytes of a head.
-    pub head: u64,
-    /// Fields of a head.
-    pub fields: u64,
-    /// Bytes of a request line.
-    pub request_line: u64,
-    /// Bytes of one field.
-    pub field: u64,
-    /// Bytes of a request body; null is no limit.
-    pub body: Option<u64>,
-    /// Requests on one connection.
-    pub requests: u64,
 }
 
 /// The access log.

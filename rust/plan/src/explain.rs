@@ -16,8 +16,9 @@ use wire::{Head, Pages, Parsed, RequestEdits, RouteEdits, Rules};
 use crate::action::{Action, Route};
 use crate::decide::{Pin, Progress, Request, Step, Until};
 use crate::key::Key;
+use crate::listener::Http;
 use crate::pattern::{HostPattern, PathPattern};
-use crate::plan::{Listener, Plan};
+use crate::plan::Plan;
 use crate::route::Pattern;
 
 pub use trace::Trace;
@@ -41,20 +42,37 @@ pub struct Question {
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The peer of the connection.
     pub client: IpAddr,
+    /// It comes over TLS.
+    pub secure: bool,
+}
+
+/// How a question comes in.
+#[derive(Copy, Clone)]
+struct Way<'a> {
+    http: &'a Http,
+    /// Of the listener.
+    index: u32,
+    question: &'a Question,
+    /// What it says of the way before is believed.
+    trusted: bool,
 }
 
 /// Tells what would become of a request, if there is a listener of this name.
 pub fn explain(plan: &Plan, question: &Question) -> Option<Trace> {
     let index = plan.listeners.iter().position(|listener| *listener.name == question.listener)?;
-    let listener = &plan.listeners[index];
+    let http = plan.listeners[index].http();
     let mut trace = Trace {
         listener: question.listener.clone(),
         method: question.method.clone(),
         client: question.client.to_string(),
         ..Trace::default()
     };
-    match read(question, &listener.rules) {
-        Ok(head) => trace.follow(plan, index as u32, &head, question.client),
+    let refused = Refused { status: 400, why: "The listener does not speak HTTP." };
+    match http.ok_or(refused).and_then(|http| Ok((http, read(question, &http.rules)?))) {
+        Ok((http, head)) => {
+            let trusted = wire::forwarded::is_trusted(question.client, &http.trusted);
+            trace.follow(plan, &Way { http, index: index as u32, question, trusted }, &head);
+        }
         Err(refused) => trace.refused = Some(refused),
     }
     Some(trace)
@@ -82,23 +100,26 @@ fn read(question: &Question, rules: &Rules) -> Result<Head, Refused> {
 }
 
 impl Trace {
-    fn follow(&mut self, plan: &Plan, index: u32, head: &Head, peer: IpAddr) {
-        let listener = &plan.listeners[index as usize];
-        let client = wire::forwarded::client(peer, &listener.trusted, head);
+    fn follow(&mut self, plan: &Plan, way: &Way<'_>, head: &Head) {
+        let Way { http, index, question, trusted } = *way;
+        let client = wire::forwarded::client(question.client, &http.trusted, head);
         (self.host, self.path, self.client) = (text(head.host()), text(head.path()), client.to_string());
         let mut progress = Progress::new(index);
-        let request = Request { head, client, now: Tick(1), wall: Duration::from_secs(1), dice: 0 };
+        let secure = question.secure || (trusted && wire::forwarded::came_by_https(head));
+        let request = Request { head, client, secure, now: Tick(1), wall: Duration::from_secs(1), dice: 0 };
         let step = plan.decide(&mut progress, &request);
-        self.pass_over(listener, &progress, &request);
+        if secure || http.redirect_https.is_none() {
+            self.pass_over(http, &progress, &request);
+        }
         if let Some(position) = progress.route {
-            let route = &listener.routes[position as usize];
+            let route = &http.routes[position as usize];
             self.route = Some(Named { index: position, name: route.name.to_string() });
             self.note_choices(plan, route, &progress);
         }
         match step {
             Step::Send { pool, slot } => {
                 plan.pools[pool as usize].pool.release(slot);
-                self.send(plan, &progress, head, peer, slot);
+                self.send(plan, way, &progress, head, slot);
             }
             Step::Wait { until: Until::Free, .. } => self.wait = Some("full"),
             Step::Wait { until: Until::Pinned(_), .. } => self.wait = Some("pinned"),
@@ -107,9 +128,9 @@ impl Trace {
     }
 
     /// The routes before the one taken, all if none was.
-    fn pass_over(&mut self, listener: &Listener, progress: &Progress, request: &Request<'_>) {
-        let before = progress.route.map_or(listener.routes.len(), |position| position as usize);
-        let both = listener.routes.iter().zip(&listener.patterns).take(before);
+    fn pass_over(&mut self, http: &Http, progress: &Progress, request: &Request<'_>) {
+        let before = progress.route.map_or(http.routes.len(), |position| position as usize);
+        let both = http.routes.iter().zip(&http.patterns).take(before);
         self.more = before.saturating_sub(MOST);
         self.routes = both
             .enumerate()
@@ -117,7 +138,7 @@ impl Trace {
             .map(|(index, (route, pattern))| Passed {
                 index,
                 name: route.name.to_string(),
-                why: unmet(listener, pattern, request),
+                why: unmet(http, pattern, request),
             })
             .collect();
     }
@@ -144,18 +165,19 @@ impl Trace {
     }
 
     /// What the backend gets.
-    fn send(&mut self, plan: &Plan, progress: &Progress, head: &Head, peer: IpAddr, slot: u32) {
+    fn send(&mut self, plan: &Plan, way: &Way<'_>, progress: &Progress, head: &Head, slot: u32) {
         let (Some(pool), Some(route)) = (progress.pool, progress.route) else { return };
-        let (pool, listener) = (&plan.pools[pool as usize], &plan.listeners[progress.listener() as usize]);
+        let Way { http, question, trusted, .. } = *way;
+        let pool = &plan.pools[pool as usize];
         self.backend = Some(Place {
             name: pool.pool.backends()[slot as usize].name.to_string(),
             address: pool.addresses[slot as usize].to_string(),
         });
-        let edits = listener.routes[route as usize].request.as_deref();
-        let trusted = wire::forwarded::is_trusted(peer, &listener.trusted);
+        let edits = http.routes[route as usize].request.as_deref();
+        let proto = if question.secure { "https" } else { "http" };
         let request_id = wire::forwarded::request_id(head, trusted).is_none().then_some(NEW_ID);
         let mut out = Vec::new();
-        let edits = RequestEdits { client: peer, proto: "http", trusted, request_id, route: edits };
+        let edits = RequestEdits { client: question.client, proto, trusted, request_id, route: edits };
         wire::render_request(head, &edits, &mut out);
         self.sent = text(&out).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
         self.target = self.sent.first().and_then(|line| line.split(' ').nth(1)).map(str::to_owned);
@@ -165,7 +187,7 @@ impl Trace {
 }
 
 /// Why a route does not take a request.
-fn unmet(listener: &Listener, pattern: &Pattern, request: &Request<'_>) -> String {
+fn unmet(http: &Http, pattern: &Pattern, request: &Request<'_>) -> String {
     let Request { head, client, .. } = *request;
     if let Some(wanted) = other_host(&pattern.host, head.host()) {
         return format!("the host is not {wanted}");
@@ -173,7 +195,7 @@ fn unmet(listener: &Listener, pattern: &Pattern, request: &Request<'_>) -> Strin
     if let Some(wanted) = other_path(&pattern.path, head.path()) {
         return format!("the path is not {wanted}");
     }
-    let more = pattern.more.map(|more| &listener.conditions[more as usize]);
+    let more = pattern.more.map(|more| &http.conditions[more as usize]);
     let unmet = more.and_then(|more| more.unmet(head, client));
     unmet.map(|unmet| unmet.to_string()).unwrap_or_default()
 }

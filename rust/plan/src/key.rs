@@ -7,7 +7,9 @@
 use std::fmt;
 use std::hash::Hasher;
 use std::net::IpAddr;
+use std::time::Duration;
 
+use balance::Tick;
 use wire::Head;
 
 /// Where a pool's hash key comes from.
@@ -27,6 +29,19 @@ pub enum Key {
     Path,
 }
 
+/// Who wants a place on a backend.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Asker<'a> {
+    /// What the client sent, if it speaks HTTP.
+    pub(crate) head: Option<&'a Head>,
+    pub(crate) client: IpAddr,
+    pub(crate) now: Tick,
+    /// `now` as the time since the Unix epoch.
+    pub(crate) wall: Duration,
+    /// Any number, as chance wants it.
+    pub(crate) dice: u64,
+}
+
 /// The secret half of the hash.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seed(pub(crate) u64);
@@ -34,25 +49,25 @@ pub(crate) struct Seed(pub(crate) u64);
 impl Key {
     /// The hash of this request's key. A request without the key, or with an empty one, has nothing to stay with:
     /// `dice` spreads it.
-    pub(crate) fn of(&self, head: &Head, client: IpAddr, seed: Seed, dice: u64) -> u64 {
+    pub(crate) fn of(&self, asker: &Asker<'_>, seed: Seed) -> u64 {
         if *self == Key::None {
-            return dice;
+            return asker.dice;
         }
-        match self.value(head, client, &mut Octets::default()) {
+        match self.value(asker.head, asker.client, &mut Octets::default()) {
             Some(value) => seed.hash(value),
-            None => dice,
+            None => asker.dice,
         }
     }
 
     /// The key of this request, unless it has none or an empty one; `octets` is room for an address.
-    pub(crate) fn value<'a>(&self, head: &'a Head, client: IpAddr, octets: &'a mut Octets) -> Option<&'a [u8]> {
+    pub(crate) fn value<'a>(&self, head: Option<&'a Head>, client: IpAddr, octets: &'a mut Octets) -> Option<&'a [u8]> {
         let value = match self {
             Key::None => None,
             Key::ClientIp => Some(subscriber(client, octets)),
-            Key::Path => Some(head.path()),
-            Key::Header(name) => head.field(name),
-            Key::Cookie(name) => head.cookie(name),
-            Key::Query(name) => head.query_value(name),
+            Key::Path => Some(head?.path()),
+            Key::Header(name) => head?.field(name),
+            Key::Cookie(name) => head?.cookie(name),
+            Key::Query(name) => head?.query_value(name),
         };
         value.filter(|value| !value.is_empty())
     }

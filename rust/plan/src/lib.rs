@@ -9,8 +9,9 @@
 //! Nothing here does I/O, reads a clock or draws chance: time, dice and the hash seed are arguments. That is why the
 //! same [`Plan::decide`] serves the engine, `pylb explain` and tests without sockets.
 //!
-//! Read in this order: `draft` (what comes in), `compile`, `plan` (what comes out), `route` with `trie` (which
-//! route?), `decide` (what to do with a request), `change` (how two plans differ).
+//! Read in this order: `draft` (what comes in), `compile`, `plan` with `listener` and `pool` (what comes out), `route`
+//! with `trie` (which route?), `decide` (what to do with a request), `stream` (and with what is none), `change` (how
+//! two plans differ).
 #![forbid(unsafe_code)]
 
 pub mod action;
@@ -24,6 +25,8 @@ pub mod error;
 pub mod explain;
 mod expression;
 pub mod key;
+mod listener;
+mod names;
 mod pattern;
 mod place;
 mod plan;
@@ -31,7 +34,9 @@ mod pool;
 pub mod redirect;
 pub mod route;
 mod sticky;
+mod stream;
 mod suggest;
+mod tls;
 mod trie;
 
 pub use balance::{Backend, Chosen, Health, Live, Policy, Pool, Tick};
@@ -45,7 +50,11 @@ pub use decide::{Body, Pin, Progress, Reply, Request, Step, Until};
 pub use error::{PlanError, Segment};
 pub use explain::{Question, Trace, explain};
 pub use key::Key;
-pub use plan::{Listener, LogFormat, LogPlan, Plan, Sink};
+pub use listener::{Datagrams, Http, Listener, Service};
+pub use names::{NameAction, NameRoute, Names};
+pub use plan::{LogFormat, LogPlan, Plan, Sink};
 pub use pool::{On, PoolPlan, Queue, Retries};
 pub use redirect::Redirect;
 pub use sticky::{Sticky, StickyBy};
+pub use stream::Stream;
+pub use tls::{CertificatePlan, ClientAuth, ClientHeaders, Pair, PoolTls, TlsPlan, TlsVersion};

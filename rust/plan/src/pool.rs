@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use balance::{Policy, Pool, Shared};
+use wire::proxy_protocol::Version;
 
 use crate::action::Page;
 use crate::bind::Address;
 use crate::key::Key;
 use crate::sticky::Sticky;
+use crate::tls::PoolTls;
 
 /// A pool: who is in it, how one is chosen, how it is connected to.
 pub struct PoolPlan {
@@ -19,6 +21,15 @@ pub struct PoolPlan {
     pub key: Key,
     /// Where each backend is, parallel to [`Pool::backends`].
     pub addresses: Vec<Address>,
+    /// How backends are reached over TLS; `None` is in clear.
+    pub tls: Option<Box<PoolTls>>,
+    /// What each backend's certificate has to be for, parallel to the addresses: a name of DNS, or an IP address
+    /// without brackets. Empty in clear.
+    pub server_names: Vec<Box<str>>,
+    /// Backends hear in a header of this version for whom pylb connects.
+    pub proxy_protocol: Option<Version>,
+    /// Milliseconds of a whole TLS handshake.
+    pub tls_handshake_ms: u32,
     /// Milliseconds that a connection attempt may take.
     pub connect_ms: u32,
     /// Milliseconds that an idle backend connection is kept; `None` is learned from the backend.

@@ -22,8 +22,8 @@ use std::time::Duration;
 use balance::sticky::{Ids, Slots, Table, Token};
 use balance::{Held, Pool};
 
-use crate::decide::{Pin, Request};
-use crate::key::{Key, Octets};
+use crate::decide::Pin;
+use crate::key::{Asker, Key, Octets};
 
 /// How clients of a pool stay with a backend.
 #[derive(Debug)]
@@ -79,14 +79,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 impl Sticky {
     /// Where the client of this request belongs, of the backends of `pool`. One of `tried` is lost for this request,
     /// unless it is the only one that will do.
-    pub(crate) fn home(&self, pool: &Pool, request: &Request<'_>, tried: &[u32]) -> Home {
-        let Some((slot, renew)) = self.known(request) else {
+    pub(crate) fn home(&self, pool: &Pool, asker: &Asker<'_>, tried: &[u32]) -> Home {
+        let Some((slot, renew)) = self.known(asker) else {
             return Home::Nowhere;
         };
         let Some(slot) = slot.filter(|slot| self.fail_if_lost || !tried.contains(slot)) else {
             return Home::Lost;
         };
-        match pool.hold(slot, request.now) {
+        match pool.hold(slot, asker.now) {
             Held::Taken => Home::Taken { slot, renew: renew && !pool.backends()[slot as usize].live.draining() },
             Held::Full => Home::Full(slot),
             Held::Lost => Home::Lost,
@@ -95,17 +95,17 @@ impl Sticky {
 
     /// The slot that the request names, which is `None` if the backend is gone, and whether to issue it anew. `None` if
     /// it names none.
-    fn known(&self, request: &Request<'_>) -> Option<(Option<u32>, bool)> {
+    fn known(&self, asker: &Asker<'_>) -> Option<(Option<u32>, bool)> {
         match &self.by {
             StickyBy::Cookie { name, ids, .. } => {
-                let token = Token::read(request.head.cookie(name.as_bytes())?)?;
-                let slot = ids.slot(token.number, token.id).filter(|_| !self.is_over(token, request.wall))?;
-                Some((Some(slot), !ids.is_current(token.number) || self.is_due(token, request.wall)))
+                let token = Token::read(asker.head?.cookie(name.as_bytes())?)?;
+                let slot = ids.slot(token.number, token.id).filter(|_| !self.is_over(token, asker.wall))?;
+                Some((Some(slot), !ids.is_current(token.number) || self.is_due(token, asker.wall)))
             }
             StickyBy::Key(key) | StickyBy::Learned { request: key, .. } => {
                 let octets = &mut Octets::default();
-                let value = key.value(request.head, request.client, octets)?;
-                let live = self.table.get(value, request.now, self.ttl)?;
+                let value = key.value(asker.head, asker.client, octets)?;
+                let live = self.table.get(value, asker.now, self.ttl)?;
                 Some((self.slots.slot(live), false))
             }
         }
@@ -124,15 +124,15 @@ impl Sticky {
 
     /// The client of this request belongs to this backend from now on, which it did not before. Says what is left to
     /// do. `was_lost`: it belonged to another.
-    pub(crate) fn remember(&self, request: &Request<'_>, live: u64, was_lost: bool) -> Pin {
+    pub(crate) fn remember(&self, asker: &Asker<'_>, live: u64, was_lost: bool) -> Pin {
         let (key, remembers) = match &self.by {
             StickyBy::Cookie { .. } => return Pin::Issue,
             StickyBy::Key(key) => (key, true),
             StickyBy::Learned { request, .. } => (request, was_lost),
         };
-        match key.value(request.head, request.client, &mut Octets::default()) {
+        match key.value(asker.head, asker.client, &mut Octets::default()) {
             Some(value) if remembers => {
-                self.table.put(value, live, request.now);
+                self.table.put(value, live, asker.now);
                 Pin::Honoured
             }
             _ => Pin::None,

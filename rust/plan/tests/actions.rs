@@ -49,7 +49,8 @@ impl Asked {
     fn decide<'p>(&self, plan: &'p Plan, progress: &mut Progress) -> Step<'p> {
         let Asked { head, client, now, dice } = self;
         let wall = Duration::from_secs(1_800_000_000);
-        let step = plan.decide(progress, &Request { head, client: *client, now: *now, wall, dice: *dice });
+        let step =
+            plan.decide(progress, &Request { head, client: *client, secure: false, now: *now, wall, dice: *dice });
         if let Step::Send { pool, slot } = step {
             plan.pools[pool as usize].pool.release(slot);
         }

@@ -28,7 +28,7 @@ fn client(text: &str) -> IpAddr {
 /// The next step for a request.
 fn decide<'p>(plan: &'p Plan, progress: &mut Progress, head: &Head, from: &str, dice: u64) -> Step<'p> {
     let wall = Duration::from_secs(1_800_000_000);
-    plan.decide(progress, &Request { head, client: client(from), now: NOW, wall, dice })
+    plan.decide(progress, &Request { head, client: client(from), secure: false, now: NOW, wall, dice })
 }
 
 /// The answer that a step is.

@@ -14,6 +14,7 @@ fn explained(patch: &Value, method: &str, target: &str, headers: &[(&str, &str)]
         target: target.to_owned(),
         headers: headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
         client: "192.0.2.1".parse().expect("an address"),
+        secure: false,
     };
     let trace = plan::explain(&plan, &question).expect("a listener");
     for backend in plan.pools.iter().flat_map(|pool| pool.pool.backends()) {

@@ -216,7 +216,7 @@ fn the_order_of_the_file_is_kept() {
     let plan = plan::compile(text.as_bytes(), None, 0).unwrap_or_else(|errors| panic!("{errors:?}"));
     let names: Vec<&str> = plan.pools.iter().map(|pool| &*pool.name).collect();
     assert_eq!(names, ["zebra", "products"]);
-    assert!(matches!(plan.listeners[0].routes[0].action, Action::Pool(1)));
+    assert!(matches!(plan.listeners[0].routes()[0].action, Action::Pool(1)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod support;
 use std::fmt::Write;
 use std::path::Path;
 
-use plan::{Action, Key, Listener, Plan, PlanError, PoolPlan, Route};
+use plan::{Action, ClientAuth, Http, Key, Listener, NameAction, Plan, PlanError, PoolPlan, Route, Service};
 
 #[test]
 fn drafts_become_what_their_files_say() {
@@ -46,19 +46,61 @@ fn became(compiled: &Result<Plan, Vec<PlanError>>) -> String {
 }
 
 fn show_listener(out: &mut String, plan: &Plan, listener: &Listener) {
-    let Listener { head_ms, body_idle_ms, keepalive_ms, send_idle_ms, max_body, max_requests, .. } = listener;
     let binds: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
     writeln!(out, "listener {} on {}", listener.name, binds.join(", ")).unwrap();
+    if !listener.proxy_from.is_empty() {
+        writeln!(out, "  proxies {:?} within {}", listener.proxy_from, listener.hello_ms).unwrap();
+    }
+    if let Some(tls) = &listener.tls {
+        writeln!(out, "  {:?} in {}, {}", tls.min_version, listener.tls_handshake_ms, auth(tls.client_auth.as_ref()))
+            .unwrap();
+        for plan::CertificatePlan { files, client_auth } in &tls.certificates {
+            writeln!(out, "    {} with {}, {}", files.cert, files.key, auth(client_auth.as_ref())).unwrap();
+        }
+    }
+    let pool = |pool: u32| &plan.pools[pool as usize].name;
+    match &listener.service {
+        Service::Http(http) => show_http(out, plan, listener, http),
+        Service::Tcp { pool: to } => writeln!(out, "  bytes to {}", pool(*to)).unwrap(),
+        Service::Udp(plan::Datagrams { pool: to, idle_ms, replies, flows }) => {
+            writeln!(out, "  datagrams to {}, idle {idle_ms} replies {replies:?} flows {flows}", pool(*to)).unwrap();
+        }
+        Service::Names(names) => {
+            for route in &names.routes {
+                let to = match route.action {
+                    NameAction::Pool(to) => pool(to),
+                    NameAction::Terminate(to) => &plan.listeners[to as usize].name,
+                };
+                writeln!(out, "  name {} to {to} within {}", route.name, listener.hello_ms).unwrap();
+            }
+        }
+    }
+}
+
+fn auth(auth: Option<&ClientAuth>) -> String {
+    match auth {
+        None => "nobody asked".to_owned(),
+        Some(ClientAuth::None) => "nobody asked here".to_owned(),
+        Some(ClientAuth::Ask { required, ca, headers }) => {
+            let [subject, san] = [&headers.subject, &headers.san]
+                .map(|name| String::from_utf8_lossy(name.as_deref().unwrap_or(b"nobody")).into_owned());
+            let verb = if *required { "must" } else { "may" };
+            format!("clients {verb} come from {ca}, told {subject} {san}")
+        }
+    }
+}
+
+fn show_http(out: &mut String, plan: &Plan, listener: &Listener, http: &Http) {
+    let Http { head_ms, body_idle_ms, keepalive_ms, send_idle_ms, max_body, max_requests, .. } = http;
     writeln!(out, "  head {head_ms} body {body_idle_ms} keepalive {keepalive_ms} send {send_idle_ms}").unwrap();
     writeln!(out, "  max body {max_body:?} requests {max_requests}").unwrap();
-    writeln!(out, "  {:?}", listener.rules).unwrap();
-    writeln!(
-        out,
-        "  trusted {:?} half-close {} log {}",
-        listener.trusted, listener.half_close_keep, listener.access_log
-    )
-    .unwrap();
-    listener.routes.iter().for_each(|route| show_route(out, plan, route));
+    writeln!(out, "  {:?}", http.rules).unwrap();
+    let Http { trusted, half_close_keep, .. } = http;
+    writeln!(out, "  trusted {trusted:?} half-close {half_close_keep} log {}", listener.access_log).unwrap();
+    if let Some(redirect) = &http.redirect_https {
+        writeln!(out, "  requests in clear elsewhere by {}", redirect.status).unwrap();
+    }
+    http.routes.iter().for_each(|route| show_route(out, plan, route));
 }
 
 fn show_route(out: &mut String, plan: &Plan, route: &Route) {
@@ -91,6 +133,14 @@ fn show_pool(out: &mut String, pool: &PoolPlan) {
     )
     .unwrap();
     show_resilience(out, pool);
+    if let Some(tls) = &pool.tls {
+        let plan::PoolTls { ca, certificate, verify } = &**tls;
+        writeln!(out, "  tls in {} by {ca:?} as {certificate:?} verify {verify}", pool.tls_handshake_ms).unwrap();
+        writeln!(out, "  certificates for {}", pool.server_names.join(" ")).unwrap();
+    }
+    if let Some(version) = pool.proxy_protocol {
+        writeln!(out, "  told by {version:?}").unwrap();
+    }
     for (backend, address) in pool.pool.backends().iter().zip(&pool.addresses) {
         let backup = if backend.backup { " backup" } else { "" };
         let limit = backend.max_in_flight.map(|limit| format!(" limit {limit}")).unwrap_or_default();

@@ -120,7 +120,7 @@ fn compiled(matches: &[Value]) -> Plan {
 fn routed(plan: &Plan, asked: &Asked) -> Option<u32> {
     let mut progress = Progress::new(0);
     let (head, client) = (asked.head(), asked.client());
-    let request = Request { head: &head, client, now: Tick(1), wall: Duration::from_secs(1), dice: 0 };
+    let request = Request { head: &head, client, secure: false, now: Tick(1), wall: Duration::from_secs(1), dice: 0 };
     plan.decide(&mut progress, &request);
     progress.route
 }

@@ -77,7 +77,7 @@ impl Client {
     }
 
     fn step<'p>(&self, plan: &'p Plan, progress: &mut Progress, now: Tick, wall: Duration) -> Step<'p> {
-        let request = Request { head: &self.head(), client: self.from, now, wall, dice: self.dice };
+        let request = Request { head: &self.head(), client: self.from, secure: false, now, wall, dice: self.dice };
         plan.decide(progress, &request)
     }
 

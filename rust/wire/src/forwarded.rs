@@ -46,6 +46,12 @@ pub fn request_id(head: &Head, trusted: bool) -> Option<&[u8]> {
     head.field(b"x-request-id").filter(|id| trusted && !id.is_empty())
 }
 
+/// A proxy before this one says that the client's part of the way is encrypted. To be asked only of trusted ones.
+pub fn came_by_https(head: &Head) -> bool {
+    let first = head.field(b"x-forwarded-proto").and_then(|chain| chain.split(|byte| *byte == b',').next());
+    first.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https"))
+}
+
 /// An address as proxies write it: bare, with a port, or in brackets.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(entry).ok()?;

@@ -96,7 +96,7 @@ impl Exchange {
         if self.watching
             && let Poll::Ready(failure) = down.poll_gone(cx, receive)
         {
-            if !self.listener().half_close_keep {
+            if !self.http().half_close_keep {
                 return Err(failure);
             }
             self.watching = false;
@@ -193,7 +193,7 @@ impl Exchange {
 
     fn count_body(&mut self, part: &Part<'_>) -> Result<(), Failure> {
         self.story.bytes_in += part.data.len() as u64;
-        match self.listener().max_body {
+        match self.http().max_body {
             Some(limit) if self.story.bytes_in > limit => Err(Failure::BodyTooLarge),
             _ => Ok(()),
         }

@@ -64,10 +64,10 @@ impl Exchange {
 
     /// Milliseconds that whoever has to move in this phase may take.
     fn patience(&self, phase: Phase, clock: &Clock) -> u32 {
-        let listener = self.listener();
+        let http = self.http();
         match phase {
-            Phase::Body => listener.body_idle_ms,
-            Phase::Client | Phase::None => listener.send_idle_ms,
+            Phase::Body => http.body_idle_ms,
+            Phase::Client | Phase::None => http.send_idle_ms,
             Phase::ResponseHead => self.patience_of_try(|| clock.now()),
             Phase::ResponseBody => self.route().map_or(300_000, |route| route.response_idle_ms),
         }

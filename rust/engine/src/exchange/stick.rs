@@ -61,10 +61,8 @@ impl Exchange {
     }
 
     /// Whether the client's part of the way is encrypted, as a trusted proxy says.
-    fn came_by_https(&self) -> bool {
-        let said = self.head().field(b"x-forwarded-proto").filter(|_| self.trusted);
-        let first = said.and_then(|chain| chain.split(|byte| *byte == b',').next());
-        first.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https"))
+    pub(super) fn came_by_https(&self) -> bool {
+        self.trusted && wire::forwarded::came_by_https(self.head())
     }
 }
 

@@ -88,7 +88,7 @@ impl Exchange {
             id: self.request_id(),
             client: self.client,
             request: self.head.as_ref(),
-            route: self.progress.route.map(|route| &*self.listener().routes[route as usize].name),
+            route: self.progress.route.map(|route| &*self.http().routes[route as usize].name),
             pool: self.story.served_by.map(|(pool, _)| &*self.held.pool(pool).name),
             backend: self.story.served_by.map(|(pool, slot)| self.backend_name(pool, slot)),
             attempts,

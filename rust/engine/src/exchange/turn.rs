@@ -180,7 +180,7 @@ impl Exchange {
 
     fn follow_plan(&mut self, worker: &Worker) {
         let Some(held) = worker.held(self.door) else { return };
-        let Some((index, _)) = held.listener(self.door) else { return };
+        let Some((index, _)) = held.http(self.door) else { return };
         self.listener = index;
         self.progress.restart(index);
         self.held = held;

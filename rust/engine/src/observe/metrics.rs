@@ -120,7 +120,7 @@ fn routes(running: &Running, text: &mut Text) {
         for (index, listener) in running.plan.listeners.iter().enumerate() {
             let meters = running.meters(index as u32);
             visit(&[("listener", &listener.name), ("route", "")], &meters.unrouted.total());
-            for (route, meter) in listener.routes.iter().zip(&meters.routes) {
+            for (route, meter) in listener.routes().iter().zip(&meters.routes) {
                 visit(&[("listener", &listener.name), ("route", &route.name)], &meter.total());
             }
         }

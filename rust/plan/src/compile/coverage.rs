@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use crate::error::{At, Errors, PlanError};
+use crate::listener::{Http, Listener};
 use crate::pattern::{HostPattern, PathPattern};
-use crate::plan::Listener;
 use crate::route::Pattern;
 
 /// Candidates that are compared for one host and path. Many routes that differ only in what they ask beyond them are
@@ -20,16 +20,18 @@ pub(super) fn unreachable(listeners: &[Listener]) -> Vec<PlanError> {
     let mut warnings = Errors::default();
     let all = At::root("listeners");
     for listener in listeners {
-        unreachable_in(&all.key(&listener.name).key("routes"), listener, &mut warnings);
+        if let Some(http) = listener.http() {
+            unreachable_in(&all.key(&listener.name).key("routes"), http, &mut warnings);
+        }
     }
     warnings.0
 }
 
-fn unreachable_in(at: &At<'_>, listener: &Listener, warnings: &mut Errors) {
-    let Listener { routes, patterns, .. } = listener;
+fn unreachable_in(at: &At<'_>, http: &Http, warnings: &mut Errors) {
+    let Http { routes, patterns, .. } = http;
     let mut earlier: HashMap<(&HostPattern, &PathPattern), Vec<usize>> = HashMap::new();
     for (index, pattern) in patterns.iter().enumerate() {
-        match covering(&earlier, listener, pattern) {
+        match covering(&earlier, http, pattern) {
             Some(first) => {
                 let name = &routes[first].name;
                 let message =
@@ -44,15 +46,15 @@ fn unreachable_in(at: &At<'_>, listener: &Listener, warnings: &mut Errors) {
 /// The first of the earlier routes that takes all that `pattern` would.
 fn covering(
     earlier: &HashMap<(&HostPattern, &PathPattern), Vec<usize>>,
-    listener: &Listener,
+    http: &Http,
     pattern: &Pattern,
 ) -> Option<usize> {
     let hosts = hosts_above(&pattern.host);
     let paths = paths_above(&pattern.path);
     let both = hosts.iter().flat_map(|host| paths.iter().map(move |path| (host, path)));
     let same = both.filter_map(|both| earlier.get(&both));
-    let condition = |more: u32| &listener.conditions[more as usize];
-    let covers = |index: &&usize| match (listener.patterns[**index].more, pattern.more) {
+    let condition = |more: u32| &http.conditions[more as usize];
+    let covers = |index: &&usize| match (http.patterns[**index].more, pattern.more) {
         (None, _) => true,
         (Some(_), None) => false,
         (Some(wide), Some(narrow)) => condition(wide).covers(condition(narrow)),

@@ -35,7 +35,7 @@ pub(super) fn fields(at: &At<'_>, draft: &HeadersDraft, heads: Heads, errors: &m
     (!edits.is_empty()).then_some(edits)
 }
 
-fn keep(at: &At<'_>, name: &str, checked: Result<(), NotEditable>, errors: &mut Errors) {
+pub(super) fn keep(at: &At<'_>, name: &str, checked: Result<(), NotEditable>, errors: &mut Errors) {
     let name = name.escape_debug();
     let problem = match checked {
         Ok(()) => return,

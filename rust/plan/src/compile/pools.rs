@@ -8,20 +8,17 @@ use balance::{Backend, Health, Live, Passive, Policy, Pool, Shared, Tick, Tuning
 
 use super::fields::key as key_of;
 use super::numbers::{count, millis, within};
-use super::resilience::{limit, pages, queue, ramp, retries};
+use super::reach::{Reach, reach};
+use super::resilience::{pages, queue, ramp, retries};
 use super::sticky::sticky;
-use crate::bind::Address;
-use crate::draft::{BackendDraft, BalanceDraft, Named, PassiveDraft, PolicyName, PoolDraft};
+use super::streams::Streams;
+use crate::draft::{BalanceDraft, Draft, PassiveDraft, PolicyName, PoolDraft};
 use crate::error::{At, Errors};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::pool::PoolPlan;
 use crate::sticky::Sticky;
 
-/// Shares finer than a turn of a schedule would be rounded anyway.
-const LARGEST_WEIGHT: u64 = 65_536;
-/// A schedule has at most 65,536 turns, and each backend needs one.
-const MOST_BACKENDS: usize = 4096;
 const MOST_IDLE: u64 = 65_536;
 /// The longest that a backend is ejected, in milliseconds.
 const LONGEST_EJECTION: u64 = balance::LONGEST_EJECTION.as_millis() as u64;
@@ -32,12 +29,17 @@ pub(super) struct Pools {
     pub(super) next_id: u64,
 }
 
-pub(super) fn pools(drafts: &Named<PoolDraft>, previous: Option<&Plan>, seed: u64, errors: &mut Errors) -> Pools {
+pub(super) fn pools(draft: &Draft, previous: Option<&Plan>, seed: u64, errors: &mut Errors) -> Pools {
     let all = At::root("pools");
+    let streams = Streams::new(draft);
     let mut before = Before::new(previous, seed);
-    let mut plans = Vec::with_capacity(drafts.0.len());
-    for (name, draft) in &drafts.0 {
-        plans.extend(pool(&all.key(name), name, draft, &mut before, errors));
+    let mut plans = Vec::with_capacity(draft.pools.0.len());
+    for (name, draft) in &draft.pools.0 {
+        let at = all.key(name);
+        let found_before = errors.0.len();
+        streams.check(&at, name, draft, errors);
+        let fits = errors.0.len() == found_before;
+        plans.extend(pool(&at, name, draft, &mut before, errors).filter(|_| fits));
     }
     Pools { plans, next_id: before.next_id }
 }
@@ -45,12 +47,13 @@ pub(super) fn pools(drafts: &Named<PoolDraft>, previous: Option<&Plan>, seed: u6
 fn pool(at: &At<'_>, name: &str, draft: &PoolDraft, before: &mut Before<'_>, errors: &mut Errors) -> Option<PoolPlan> {
     let found_before = errors.0.len();
     let (policy, key) = balance(&at.key("balance"), &draft.balance, errors);
-    let addresses = addresses(&at.key("backends"), &draft.backends, errors);
+    let reach = reach(at, draft, errors);
     let passive = draft.passive.as_ref().map(|draft| passive(&at.key("passive"), draft, errors));
     let timeouts = at.key("timeouts");
     let connect_ms = millis(&timeouts.key("connect"), draft.timeouts.connect, errors);
     let keepalive_ms = draft.timeouts.keepalive.map(|value| millis(&timeouts.key("keepalive"), value, errors));
     let idle_connections = within(&at.key("idle_connections"), draft.idle_connections, 0, MOST_IDLE, errors) as u32;
+    let tls_handshake_ms = millis(&timeouts.key("tls_handshake"), draft.timeouts.tls_handshake, errors);
     let idle_ms = millis(&timeouts.key("idle"), draft.timeouts.idle, errors);
     let slow_start_ms = ramp(&at.key("slow_start"), draft.slow_start, errors);
     let drain_ms = millis(&at.key("drain"), draft.drain, errors);
@@ -68,14 +71,18 @@ fn pool(at: &At<'_>, name: &str, draft: &PoolDraft, before: &mut Before<'_>, err
         slow_start: Duration::from_millis(slow_start_ms.into()),
         retry_percent: retries.budget_percent,
     };
-    let pool = Pool::new(policy, before.backends(name, draft, &addresses), Arc::clone(&shared), tuning);
+    let pool = Pool::new(policy, before.backends(name, draft, &reach), Arc::clone(&shared), tuning);
     let sticky = sticky.map(|rules| Box::new(rules.around(pool.backends(), before.sticky(name), before.seed)));
     Some(PoolPlan {
         name: name.into(),
         pool,
         key,
-        addresses,
+        addresses: reach.addresses,
+        server_names: reach.server_names,
+        tls: reach.tls,
+        proxy_protocol: reach.proxy_protocol,
         connect_ms,
+        tls_handshake_ms,
         keepalive_ms,
         idle_ms,
         idle_connections,
@@ -117,40 +124,6 @@ fn balance(at: &At<'_>, draft: &BalanceDraft, errors: &mut Errors) -> (Policy, K
     (policy, key)
 }
 
-fn addresses(at: &At<'_>, drafts: &[BackendDraft], errors: &mut Errors) -> Vec<Address> {
-    if drafts.is_empty() {
-        errors.add(at, "is empty; write at least one backend, as in `backends: [127.0.0.1:9001]`");
-    }
-    if drafts.len() > MOST_BACKENDS {
-        errors.add(at, format!("has {} backends; a pool can have {MOST_BACKENDS}", drafts.len()));
-    }
-    let mut names = HashMap::new();
-    let mut addresses = Vec::with_capacity(drafts.len());
-    for (index, draft) in drafts.iter().enumerate() {
-        let at = at.index(index);
-        check_weight(&at.key("weight"), draft.weight, errors);
-        limit(&at.key("max_in_flight"), draft.max_in_flight, errors);
-        if let Some(first) = names.insert(draft.name.as_str(), index) {
-            let message = format!(
-                "`{}` is backend {} of this pool already; to send it more, raise its `weight`",
-                draft.name,
-                first + 1
-            );
-            errors.add(&at, message);
-        }
-        addresses.extend(errors.keep(&at.key("address"), Address::parse(&draft.address)));
-    }
-    addresses
-}
-
-fn check_weight(at: &At<'_>, weight: u64, errors: &mut Errors) {
-    if weight == 0 {
-        errors.add(at, "a backend of weight 0 gets nothing; leave it out, or empty it with `pylb drain`");
-    } else {
-        within(at, weight, 1, LARGEST_WEIGHT, errors);
-    }
-}
-
 fn passive(at: &At<'_>, draft: &PassiveDraft, errors: &mut Errors) -> Passive {
     let eject = within(&at.key("eject"), draft.eject, 1, LONGEST_EJECTION, errors);
     Passive {
@@ -185,33 +158,32 @@ impl<'p> Before<'p> {
         self.pools.get(pool).map(|pool| Arc::clone(&pool.shared)).unwrap_or_default()
     }
 
-    /// The backends of a draft without mistakes, parallel to their addresses.
-    fn backends(&mut self, pool: &str, draft: &PoolDraft, addresses: &[Address]) -> Vec<Backend> {
-        let known = self.pools.get(pool).map(|pool| by_name(pool)).unwrap_or_default();
-        let joins = self.pools.contains_key(pool);
-        let together = draft.backends.iter().zip(addresses);
-        let compile = together.map(|(backend, address)| Backend {
+    /// The backends of a draft without mistakes.
+    fn backends(&mut self, pool: &str, draft: &PoolDraft, reach: &Reach) -> Vec<Backend> {
+        let before = self.pools.get(pool).copied();
+        let known = before.map(by_name).unwrap_or_default();
+        let compile = draft.backends.iter().enumerate().map(|(slot, backend)| Backend {
             name: backend.name.as_str().into(),
             weight: backend.weight as u32,
             backup: backend.backup,
             max_in_flight: backend.max_in_flight.map(|limit| limit as u32),
-            live: match known.get(backend.name.as_str()) {
-                Some((live, before)) if *before == address => Arc::clone(live),
+            live: match before.zip(known.get(backend.name.as_str())) {
+                Some((pool, (old, live))) if reach.is_as_before(slot, pool, *old) => Arc::clone(live),
                 known => {
                     let health = if draft.checked {
-                        known.map_or(Health::Pending, |(live, _)| live.health())
+                        known.map_or(Health::Pending, |(_, (_, live))| live.health())
                     } else {
                         Health::Up
                     };
-                    Arc::new(self.newcomer(health, joins, backend.draining))
+                    Arc::new(self.newcomer(health, before.is_some(), backend.draining))
                 }
             },
         });
         compile.collect()
     }
 
-    /// A name that moved to another address is another server: it gets an id of its own, so that nobody takes an idle
-    /// connection to the old one for it. What the checker said of the name stays, because it will not say it again.
+    /// A name that moved to another address, or is reached in another way, is another server: it gets an id of its own,
+    /// so that nobody takes an idle connection to the old one for it. What the checker said of the name stays, because it will not say it again.
     ///
     /// Who `joins` a pool that is in force warms up; when a pool begins, there is nobody who could take the rest.
     fn newcomer(&mut self, health: Health, joins: bool, draining: bool) -> Live {
@@ -228,10 +200,8 @@ impl<'p> Before<'p> {
     }
 }
 
-/// The live state of a name, and where it was.
-type Known<'p> = (&'p Arc<Live>, &'p Address);
-
-fn by_name(pool: &PoolPlan) -> HashMap<&str, Known<'_>> {
-    let together = pool.pool.backends().iter().zip(&pool.addresses);
-    together.map(|(backend, address)| (&*backend.name, (&backend.live, address))).collect()
+/// By name: the slot, and the live state.
+fn by_name(pool: &PoolPlan) -> HashMap<&str, (usize, &Arc<Live>)> {
+    let backends = pool.pool.backends().iter().enumerate();
+    backends.map(|(slot, backend)| (&*backend.name, (slot, &backend.live))).collect()
 }

@@ -1,6 +1,6 @@
 //! The routes of a listener: what each matches, and what becomes of its requests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::actions::{action, limit};
 use super::edits::{fields, request};
@@ -8,7 +8,7 @@ use super::matches::{Conditions, pattern};
 use super::numbers::millis;
 use crate::action::{Limit, Route};
 use crate::condition::Condition;
-use crate::draft::{Draft, RouteDraft};
+use crate::draft::{Draft, ListenerDraft, RouteDraft};
 use crate::error::{At, Errors};
 use crate::plan::Plan;
 use crate::route::{Pattern, Router};
@@ -21,6 +21,8 @@ pub(super) struct Context<'d> {
     pools: HashMap<&'d str, u32>,
     /// Rate limits of the plan before, by listener and route.
     limits: HashMap<(&'d str, &'d str), &'d Limit>,
+    /// Listeners that routes of others name by `terminate`.
+    reached: HashSet<&'d str>,
     pub(super) seed: u64,
 }
 
@@ -29,11 +31,23 @@ impl<'d> Context<'d> {
         let pools = draft.pools.0.iter().zip(0u32..).map(|((name, _), position)| (name.as_str(), position));
         let mut limits = HashMap::new();
         for listener in previous.into_iter().flat_map(|plan| &plan.listeners) {
-            for route in &listener.routes {
+            for route in listener.routes() {
                 limits.extend(route.limit.as_deref().map(|limit| ((&*listener.name, &*route.name), limit)));
             }
         }
-        Context { draft, pools: pools.collect(), limits, seed }
+        let names = draft.listeners.0.iter().flat_map(|(_, listener)| &listener.names);
+        let reached = names.filter_map(|route| route.terminate.as_deref()).collect();
+        Context { draft, pools: pools.collect(), limits, reached, seed }
+    }
+
+    /// Some route of another listener ends there.
+    pub(super) fn is_reached_by_name(&self, listener: &str) -> bool {
+        self.reached.contains(listener)
+    }
+
+    /// All listeners, by their positions.
+    pub(super) fn listeners(&self) -> &'d [(String, ListenerDraft)] {
+        &self.draft.listeners.0
     }
 
     /// The position of a pool.
@@ -61,9 +75,6 @@ pub(super) fn routes(
     errors: &mut Errors,
 ) -> Routes {
     let all = at.key("routes");
-    if drafts.is_empty() {
-        errors.add(&all, "is empty; write at least one route, as in `routes: [{pool: web}]`");
-    }
     let mut routes = Vec::with_capacity(drafts.len());
     let mut patterns = Vec::with_capacity(drafts.len());
     let mut named = HashMap::new();
@@ -98,7 +109,13 @@ fn route(at: &At<'_>, name: String, draft: &RouteDraft, context: &Context<'_>, e
     }
 }
 
-fn check_name(at: &At<'_>, name: &str, index: usize, named: &mut HashMap<String, usize>, errors: &mut Errors) {
+pub(super) fn check_name(
+    at: &At<'_>,
+    name: &str,
+    index: usize,
+    named: &mut HashMap<String, usize>,
+    errors: &mut Errors,
+) {
     if name.is_empty() {
         errors.add(&at.key("name"), "is empty; leave `name` out or write one");
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{FieldDraft, Named};
+use super::{FieldDraft, Named, PoolTlsDraft};
 
 /// A page of the user's own in place of an answer of pylb.
 #[derive(Debug, Deserialize)]
@@ -42,6 +42,20 @@ pub struct PoolDraft {
     pub errors: Named<PageDraft>,
     /// How clients stay with a backend; null is not at all.
     pub sticky: Option<StickyDraft>,
+    /// Backends are reached over TLS; null is in clear.
+    pub tls: Option<PoolTlsDraft>,
+    /// Backends hear in a PROXY header for whom pylb connects; null is not.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// Who waits while every backend is at its limit.
@@ -205,6 +219,8 @@ pub struct BackendDraft {
     pub max_in_flight: Option<u64>,
     /// The operator empties it.
     pub draining: bool,
+    /// The name or address that its certificate has to be for; set if the pool has `tls`, and only then.
+    pub server_name: Option<String>,
 }
 
 /// Ejection of a backend that fails.
@@ -229,4 +245,6 @@ pub struct PoolTimeouts {
     pub keepalive: Option<u64>,
     /// A tunnel without a byte in either direction.
     pub idle: u64,
+    /// A whole TLS handshake.
+    pub tls_handshake: u64,
 }
