@@ -22,9 +22,14 @@ class Core:
 
     def __new__(cls, *, workers: int) -> Core: ...
     @staticmethod
-    def check(draft: bytes) -> list[tuple[tuple[str | int, ...], str]]:
-        """Compiles a draft, throws the plan away, and returns what is useless in it, listed like the errors
-        of PlanInvalid, which it raises for what is wrong."""
+    def check(draft: bytes, files: dict[str, bytes]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Compiles a draft with the files it names, throws both away, and returns what is useless in them,
+        listed like the errors of PlanInvalid, which it raises for what is wrong."""
+    @staticmethod
+    def mint(names: list[str], authority: tuple[str, str] | None = None) -> dict[str, str]:
+        """A certificate for `names` (hosts and IP addresses), of the authority with this certificate and key
+        or of a new one: `authority`, `authority_key`, `certificate` and `key` in PEM. Raises ValueError for
+        what cannot be used."""
     @staticmethod
     def explain(
         draft: bytes,
@@ -38,9 +43,13 @@ class Core:
         """What would become of a request under a draft, and why, as JSON. `client` is the address of the
         peer, `secure` whether it comes over TLS. Raises PlanInvalid, and ValueError for a
         listener or an address that is none."""
-    def apply(self, draft: bytes) -> int:
-        """Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed
-        and changes nothing."""
+    def apply(self, draft: bytes, files: dict[str, bytes]) -> int:
+        """Puts a draft in force on every worker, with the contents of the files it names, and returns its
+        generation; raises PlanInvalid or BindFailed and changes nothing."""
+    def note_renewal(self, renewed: int, refused: int, broken: list[str]) -> None:
+        """Notes that so many certificates and authorities were renewed, and so many refused, because their
+        files had changed, and of which files (all of them) the last good content is in force and not what is
+        in them now."""
     def useless(self) -> list[tuple[tuple[str | int, ...], str]]:
         """What is useless in the plan in force, listed as `check` does."""
     def fileno(self) -> int:

@@ -34,7 +34,7 @@ class Engine:
         self.refuse: Exception | None = None
         self.warnings: list[tuple[KeyPath, str]] = []
 
-    def apply(self, draft: bytes, /) -> int:
+    def apply(self, draft: bytes, files: dict[str, bytes], /) -> int:
         if self.refuse is not None:
             raise self.refuse
         self.drafts.append(json.loads(draft))

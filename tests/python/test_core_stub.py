@@ -77,7 +77,7 @@ def test_only_core_imports_the_module() -> None:
 
 def test_an_invalid_draft_says_where() -> None:
     with pytest.raises(core.PlanInvalid) as refusal:
-        core.Core.check(b"not even JSON")
+        core.Core.check(b"not even JSON", {})
     ((path, message),) = refusal.value.errors
     assert path == ()
     assert message

@@ -40,12 +40,13 @@ class Override:
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything that a draft for the core needs beside the file. `keys` are those of pools that name their
-    own, `ring` those of all others."""
+    own, `ring` those of all others; `files` are certificates and the like, which cross beside the draft."""
 
     found: Found = field(default_factory=dict)
     ring: Sequence[bytes] = NO_KEYS
     keys: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     overrides: Mapping[Key, Override] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def desired(plain: Plain, world: World) -> Plain:

@@ -38,7 +38,7 @@ from pylb.errors import Path as KeyPath
 class Engine(Protocol):
     """What is published to: `pylb.core`'s Core, or a stand-in of a test."""
 
-    def apply(self, draft: bytes, /) -> int: ...
+    def apply(self, draft: bytes, files: dict[str, bytes], /) -> int: ...
 
     def useless(self) -> list[tuple[KeyPath, str]]: ...
 
@@ -209,7 +209,7 @@ class Publisher:
 
     async def _apply(self, plain: Plain, world: World) -> int:
         draft = await trio.to_thread.run_sync(lambda: json.dumps(desired(plain, world)).encode())
-        generation = await trio.to_thread.run_sync(self._core.apply, draft)
+        generation = await trio.to_thread.run_sync(self._core.apply, draft, dict(world.files))
         self._plain, self._world = plain, world
         return generation
 

@@ -100,7 +100,7 @@ def _judged(config: Config, plain: Plain, found: Found) -> tuple[list[Mistake], 
         return config.explain([(origin(plain, found, path), message) for path, message in listed])
 
     try:
-        return [], told(Core.check(_encoded(config, plain, World(found))))
+        return [], told(Core.check(_encoded(config, plain, World(found)), {}))
     except PlanInvalid as error:
         return told(error.errors), []
 

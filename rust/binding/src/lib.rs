@@ -9,7 +9,9 @@
 
 mod error;
 
-use engine::{Engine, Options, Question};
+use std::collections::HashMap;
+
+use engine::{Engine, Files, Options, Question};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -39,12 +41,31 @@ impl Core {
         Ok(Core { engine })
     }
 
-    /// Compiles a draft, throws the plan away, and returns what is useless in it, listed like the errors of
-    /// PlanInvalid, which it raises for what is wrong.
+    /// Compiles a draft with the files it names, throws both away, and returns what is useless in them, listed like the
+    /// errors of PlanInvalid, which it raises for what is wrong.
     #[staticmethod]
-    fn check<'py>(py: Python<'py>, draft: &[u8]) -> PyResult<Bound<'py, PyList>> {
-        let warnings = py.detach(|| engine::check(draft)).map_err(|refusal| error::refused(py, refusal))?;
+    fn check<'py>(py: Python<'py>, draft: &[u8], files: Files) -> PyResult<Bound<'py, PyList>> {
+        let warnings = py.detach(|| engine::check(draft, &files)).map_err(|refusal| error::refused(py, refusal))?;
         error::listed(py, &warnings)
+    }
+
+    /// A certificate for `names` (hosts and IP addresses), of the authority with this certificate and key or of a new
+    /// one: `authority`, `authority_key`, `certificate` and `key` in PEM. Raises ValueError for what cannot be used.
+    #[staticmethod]
+    #[pyo3(signature = (names, authority=None))]
+    fn mint(
+        py: Python<'_>,
+        names: Vec<String>,
+        authority: Option<(String, String)>,
+    ) -> PyResult<HashMap<&'static str, String>> {
+        let authority = authority.as_ref().map(|(certificate, key)| (certificate.as_str(), key.as_str()));
+        let minted = py.detach(|| engine::mint(&names, authority)).map_err(PyValueError::new_err)?;
+        Ok(HashMap::from([
+            ("authority", minted.authority),
+            ("authority_key", minted.authority_key),
+            ("certificate", minted.certificate),
+            ("key", minted.key),
+        ]))
     }
 
     /// What would become of a request under a draft, and why, as JSON. `client` is the address of the peer,
@@ -70,10 +91,16 @@ impl Core {
         serde_json::to_string(&trace).map_err(|failure| PyValueError::new_err(failure.to_string()))
     }
 
-    /// Puts a draft in force on every worker and returns its generation; raises PlanInvalid or BindFailed and changes
-    /// nothing.
-    fn apply(&self, py: Python<'_>, draft: &[u8]) -> PyResult<u64> {
-        py.detach(|| self.engine.apply(draft)).map_err(|refusal| error::refused(py, refusal))
+    /// Puts a draft in force on every worker, with the contents of the files it names, and returns its generation; raises
+    /// PlanInvalid or BindFailed and changes nothing.
+    fn apply(&self, py: Python<'_>, draft: &[u8], files: Files) -> PyResult<u64> {
+        py.detach(|| self.engine.apply(draft, &files)).map_err(|refusal| error::refused(py, refusal))
+    }
+
+    /// Notes that so many certificates and authorities were renewed, and so many refused, because their files had
+    /// changed, and of which files (all of them) the last good content is in force and not what is in them now.
+    fn note_renewal(&self, renewed: u64, refused: u64, broken: Vec<String>) {
+        self.engine.note_renewal(renewed, refused, broken);
     }
 
     /// What is useless in the plan in force, listed as `check` does.

@@ -18,6 +18,7 @@ use crate::observe::facts::Fact;
 use crate::observe::side::{self, Order};
 use crate::running::Running;
 use crate::shared::Command;
+use crate::tls::{self, Files};
 
 /// Why a draft is not in force.
 #[derive(Debug)]
@@ -54,12 +55,14 @@ pub(crate) struct Doors {
     next: u32,
 }
 
-/// Compiles a draft, throws the plan away, and returns what is useless in it.
+/// Compiles a draft and the certificates that it names, throws both away, and returns what is useless in them.
 ///
 /// # Errors
-/// Every mistake of the draft.
-pub fn check(draft: &[u8]) -> Result<Vec<PlanError>, ApplyError> {
-    plan::compile(draft, None, 0).map(|plan| plan.warnings).map_err(ApplyError::Invalid)
+/// Every mistake of the draft, or of its files.
+pub fn check(draft: &[u8], files: &Files) -> Result<Vec<PlanError>, ApplyError> {
+    let plan = plan::compile(draft, None, 0).map_err(ApplyError::Invalid)?;
+    let tls = tls::prepare(&plan, files, None).map_err(ApplyError::Invalid)?;
+    Ok([plan.warnings, tls.warnings].concat())
 }
 
 /// What would become of a request under this draft, and why; nothing if there is no such listener.
@@ -72,22 +75,25 @@ pub fn explain(draft: &[u8], question: &Question) -> Result<Option<Trace>, Apply
 }
 
 impl Engine {
-    /// Puts a draft in force on every worker and returns its generation.
+    /// Puts a draft in force on every worker and returns its generation. `files` are the contents of those it names.
     ///
     /// # Errors
-    /// Every mistake of the draft, or the first socket that could not be opened. Nothing has changed then.
-    pub fn apply(&self, draft: &[u8]) -> Result<u64, ApplyError> {
-        let result = self.put_in_force(draft);
+    /// Every mistake of the draft, or of its files, or the first socket that could not be opened. Nothing has changed
+    /// then.
+    pub fn apply(&self, draft: &[u8], files: &Files) -> Result<u64, ApplyError> {
+        let result = self.put_in_force(draft, files);
         let count = if result.is_ok() { &self.shared.applied } else { &self.shared.refused };
         count.fetch_add(1, Ordering::Relaxed);
         result
     }
 
-    fn put_in_force(&self, draft: &[u8]) -> Result<u64, ApplyError> {
+    fn put_in_force(&self, draft: &[u8], files: &Files) -> Result<u64, ApplyError> {
         let mut doors = self.lock_doors();
         let previous = self.shared.running();
         let old = previous.as_deref().map(|running| &running.plan);
         let plan = plan::compile(draft, old, self.seeds).map_err(ApplyError::Invalid)?;
+        let tls = tls::prepare(&plan, files, previous.as_deref().map(|running| &running.tls));
+        let tls = tls.map_err(ApplyError::Invalid)?;
         let change = Change::between(old, &plan);
         let opened = open_all(&change, &change.listeners.open, self.shared.workers.len(), &plan)?;
         let metrics = open_all(&change, &change.metrics.open, 1, &plan)?;
@@ -98,7 +104,7 @@ impl Engine {
         let retire: Vec<u32> = change.listeners.retire.iter().filter_map(|bind| doors.by_bind.remove(bind)).collect();
         self.shared.max_clients.store(plan.max_clients, Ordering::Relaxed);
         let listeners = doors.listeners(&plan);
-        let running = Arc::new(Running::new(plan, listeners, previous.as_deref(), self.shared.workers.len()));
+        let running = Arc::new(Running::new(plan, tls, listeners, previous.as_deref(), self.shared.workers.len()));
         self.shared.set_running(Arc::clone(&running));
         self.swap(&running, &opened, &retire);
         let now = self.shared.now();

@@ -72,9 +72,10 @@ impl Engine {
         self.shared.facts.take()
     }
 
-    /// What is useless in the plan in force.
+    /// What is useless in the plan in force, and which of its certificates should be looked after.
     pub fn useless(&self) -> Vec<PlanError> {
-        self.shared.running().map(|running| running.plan.warnings.clone()).unwrap_or_default()
+        let Some(running) = self.shared.running() else { return Vec::new() };
+        running.plan.warnings.iter().chain(&running.tls.warnings).cloned().collect()
     }
 
     /// A snapshot of listeners, pools and backends.
@@ -91,6 +92,12 @@ impl Engine {
             running.plan.pool_named(pool).into_iter().for_each(|pool| running.seating(pool).wake_all());
         }
         true
+    }
+
+    /// Notes that so many certificates and authorities were renewed, and so many refused, since their files had changed,
+    /// and of which files the last good content is in force instead of what is in them now.
+    pub fn note_renewal(&self, renewed: u64, refused: u64, broken: Vec<String>) {
+        self.shared.renewals.note(renewed, refused, broken);
     }
 
     /// Notes that whoever steers the engine is alive.

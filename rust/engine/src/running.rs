@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use plan::{Http, Listener, Plan, PoolPlan};
 
 use crate::observe::meter::Meter;
+use crate::tls::Tls;
 use crate::wait::seating::Seating;
 
 /// The worker's own handle on a plan: cloning it for a request touches nothing that other workers see.
@@ -19,6 +20,8 @@ pub(crate) type Held = Rc<Arc<Running>>;
 /// A plan in force.
 pub(crate) struct Running {
     pub plan: Plan,
+    /// Certificates and what is asked of them, by the positions of the plan.
+    pub tls: Tls,
     pub generation: u64,
     /// Listener index by door; `None` once the door is retired.
     doors: Vec<Option<u32>>,
@@ -45,7 +48,13 @@ pub(crate) struct BackendRecord {
 
 impl Running {
     /// Builds on what `previous` counted. `doors` maps each door to its listener's index.
-    pub(crate) fn new(plan: Plan, doors: Vec<Option<u32>>, previous: Option<&Running>, workers: usize) -> Self {
+    pub(crate) fn new(
+        plan: Plan,
+        tls: Tls,
+        doors: Vec<Option<u32>>,
+        previous: Option<&Running>,
+        workers: usize,
+    ) -> Self {
         let routes = previous.map(Running::route_meters).unwrap_or_default();
         let records = previous.map(Running::backend_records).unwrap_or_default();
         let meter = |listener: &str, route: &str| {
@@ -75,6 +84,7 @@ impl Running {
             backends: backends.collect(),
             generation: previous.map_or(0, |running| running.generation) + 1,
             doors,
+            tls,
             plan,
         }
     }

@@ -16,6 +16,7 @@ use crate::observe::facts::Facts;
 use crate::observe::log;
 use crate::observe::meter::WorkerMeter;
 use crate::running::Running;
+use crate::tls::Renewals;
 
 /// What a worker is told.
 pub(crate) enum Command {
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     /// Drafts put in force, and drafts refused.
     pub applied: AtomicU64,
     pub refused: AtomicU64,
+    /// What became of files of certificates that changed.
+    pub renewals: Renewals,
     /// Counts calls for descriptors; at a new one every worker closes its idle connections to backends.
     pub calls_for_descriptors: AtomicU64,
     /// Backends that are being emptied.
@@ -70,6 +73,7 @@ impl Shared {
             heartbeat: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            renewals: Renewals::default(),
             calls_for_descriptors: AtomicU64::new(0),
             drains: Drains::default(),
             running: Mutex::new(None),

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::running::{BackendRecord, Running};
 use crate::shared::Shared;
+use crate::tls::Watched;
 use crate::wait::seating::Seating;
 
 /// The engine at one moment.
@@ -39,6 +40,19 @@ pub struct ListenerStatus {
     pub bind: Vec<String>,
     /// Exchanges that are over.
     pub requests: u64,
+    /// Those it shows, and the authorities that it asks clients for.
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// The file of a certificate, or of authorities.
+#[derive(Debug, Serialize)]
+pub struct CertificateStatus {
+    /// Its path.
+    pub file: String,
+    /// The names that it is for.
+    pub names: Vec<String>,
+    /// When it ends, in seconds since 1970; `None` for authorities.
+    pub expires: Option<u64>,
 }
 
 /// A pool.
@@ -50,6 +64,8 @@ pub struct PoolStatus {
     pub queue: QueueStatus,
     /// In the order of the file.
     pub backends: Vec<BackendStatus>,
+    /// The one it shows to backends, and the authorities that are believed of them.
+    pub certificates: Vec<CertificateStatus>,
 }
 
 /// The line before a full pool.
@@ -133,6 +149,7 @@ fn listeners(running: &Running) -> BTreeMap<String, ListenerStatus> {
             let status = ListenerStatus {
                 bind: listener.binds.iter().map(ToString::to_string).collect(),
                 requests: all.map(|meter| meter.total().requests()).sum(),
+                certificates: certificates(running.tls.server(index as u32).iter().flat_map(|tls| tls.watched())),
             };
             (listener.name.to_string(), status)
         })
@@ -153,10 +170,20 @@ fn pools(running: &Running, now: Tick) -> BTreeMap<String, PoolStatus> {
                         BackendStatus::of(pool, slot, record, now)
                     })
                     .collect(),
+                certificates: certificates(running.tls.client(index as u32).iter().flat_map(|tls| tls.watched())),
             };
             (pool.name.to_string(), status)
         })
         .collect()
+}
+
+fn certificates<'r>(watched: impl Iterator<Item = Watched<'r>>) -> Vec<CertificateStatus> {
+    let status = |one: Watched<'_>| CertificateStatus {
+        file: one.file.to_owned(),
+        names: one.names.iter().map(ToString::to_string).collect(),
+        expires: one.not_after,
+    };
+    watched.map(status).collect()
 }
 
 impl QueueStatus {

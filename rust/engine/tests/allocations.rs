@@ -96,7 +96,7 @@ fn draft(listen: u16, origin: u16) -> String {
 fn a_keep_alive_request_allocates_nothing() {
     let port = free_port();
     let engine = engine::Engine::start(engine::Options { workers: 1 }).expect("an engine");
-    engine.apply(draft(port, origin()).as_bytes()).expect("a plan");
+    engine.apply(draft(port, origin()).as_bytes(), &engine::Files::new()).expect("a plan");
     let mut client = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     let mut buffer = [0u8; 4096];
     let mut requests = |count: usize| {

@@ -49,7 +49,7 @@ fn a_request_ends_before_its_drain_does() {
     let engine = engine(&draft, 1);
     let (status, _, ()) = with_one_request("GET", port, &engine, || {
         draft = site(port, &[&other], 5_000);
-        engine.apply(draft.to_string().as_bytes()).expect("a plan");
+        engine.apply(draft.to_string().as_bytes(), &engine::Files::new()).expect("a plan");
         assert_eq!(Client::new(port).ask("GET", "/", ""), 200);
     });
     assert_eq!(status, 200);
@@ -75,7 +75,7 @@ fn what_is_left_after_the_drain_is_cut_and_counted() {
             } else {
                 backends.remove(0);
             }
-            engine.apply(draft.to_string().as_bytes()).expect("a plan");
+            engine.apply(draft.to_string().as_bytes(), &engine::Files::new()).expect("a plan");
             assert_eq!(Client::new(port).ask("GET", "/", ""), 200, "others go elsewhere");
         });
         assert_eq!(status, answer, "what may be repeated is, elsewhere");

@@ -128,7 +128,7 @@ fn a_new_limit_lets_those_in_who_wait() {
             (0..12).map(|_| scope.spawn(|| (Client::new(port).ask("GET", "/", ""), begun.elapsed()))).collect();
         until("eight wait", || waiting(&engine) == 8);
         pool(&mut draft)["backends"][0]["max_in_flight"] = json!(12);
-        engine.apply(draft.to_string().as_bytes()).expect("a plan");
+        engine.apply(draft.to_string().as_bytes(), &engine::Files::new()).expect("a plan");
         for client in clients {
             let (status, took) = client.join().expect("an answer");
             assert_eq!(status, 200);
@@ -199,7 +199,7 @@ fn who_waits_follows_its_route_to_another_pool() {
         other["backends"][0]["address"] = json!(format!("127.0.0.1:{}", fast.port));
         draft["pools"] = json!({"other": other});
         draft["listeners"]["web"]["routes"][0]["pool"] = json!("other");
-        engine.apply(draft.to_string().as_bytes()).expect("a plan");
+        engine.apply(draft.to_string().as_bytes(), &engine::Files::new()).expect("a plan");
         assert!(waiters.into_iter().all(|client| client.join().expect("an answer") == 200));
         assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
         assert!(served.into_iter().all(|client| client.join().expect("an answer") == 200));

@@ -2,6 +2,8 @@
 //!
 //! Label values are names of the configuration, never anything a client sent, so the number of series is bounded.
 
+mod certificates;
+
 use std::fmt::{Display, Write};
 
 use balance::Health;
@@ -29,6 +31,7 @@ pub(crate) fn render(shared: &Shared) -> String {
         queues(&running, now, &mut text);
         backends(&running, &mut text);
         backends_now(&running, now, &mut text);
+        certificates::certificates(shared, &running, &mut text);
     }
     text.0
 }

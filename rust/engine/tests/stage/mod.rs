@@ -41,7 +41,7 @@ pub fn pool(draft: &mut Value) -> &mut Value {
 /// An engine with the draft in force.
 pub fn engine(draft: &Value, workers: usize) -> engine::Engine {
     let engine = engine::Engine::start(engine::Options { workers }).expect("an engine");
-    engine.apply(draft.to_string().as_bytes()).expect("a plan");
+    engine.apply(draft.to_string().as_bytes(), &engine::Files::new()).expect("a plan");
     engine
 }
 
