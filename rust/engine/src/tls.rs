@@ -24,6 +24,8 @@ mod renewals;
 pub(crate) mod server;
 mod shown;
 mod tickets;
+#[cfg(test)]
+mod workshop;
 
 pub(crate) use backend::ClientTls;
 pub(crate) use certificate::ClientCertificate;

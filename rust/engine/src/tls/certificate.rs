@@ -236,3 +236,6 @@ pub(crate) fn date(seconds: u64) -> String {
     x509_cert::der::DateTime::from_unix_duration(Duration::from_secs(seconds))
         .map_or_else(|_| seconds.to_string(), |date| date.to_string())
 }
+
+#[cfg(test)]
+mod tests;

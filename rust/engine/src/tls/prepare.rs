@@ -19,6 +19,8 @@ use super::fingerprint::Fingerprint;
 use super::place::Place;
 use super::server::ServerTls;
 use super::shown::Shown;
+#[cfg(test)]
+use super::client_auth;
 use super::{Files, provider};
 
 /// A certificate that ends sooner is worth a warning.
@@ -81,10 +83,7 @@ fn prepare_at(plan: &Plan, files: &Files, previous: Option<&Tls>, now: Duration)
         tls.clients.push(pool.tls.as_deref().and_then(|wanted| making.client(&at, wanted, known)));
         tls.pools.insert(pool.name.clone(), position);
     }
-    if !making.errors.is_empty() {
-        return Err(making.errors);
-    }
-    Ok(Tls { pairs: making.pairs, next_policy: making.next_policy, warnings: making.warnings, ..tls })
+    making.finish(tls)
 }
 
 /// What is under way.
@@ -103,6 +102,14 @@ impl<'a> Making<'a> {
     fn new(files: &'a Files, previous: Option<&'a Tls>, now: Duration) -> Self {
         let next_policy = previous.map_or(0, |tls| tls.next_policy);
         Making { files, previous, now, pairs: HashMap::new(), next_policy, errors: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// What came of it, or everything that is wrong.
+    fn finish(self, tls: Tls) -> Result<Tls, Vec<PlanError>> {
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        Ok(Tls { pairs: self.pairs, next_policy: self.next_policy, warnings: self.warnings, ..tls })
     }
 
     /// A file, by the name that the draft has for it.
@@ -165,3 +172,6 @@ impl<'a> Making<'a> {
         self.next_policy - 1
     }
 }
+
+#[cfg(test)]
+mod tests;
