@@ -11,7 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType,
 };
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, DnsName};
 use rustls::pki_types::pem::PemObject;
 
 use super::certificate::common_name_of;
@@ -108,6 +108,8 @@ fn alternative(name: &str) -> Result<SanType, String> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(SanType::IpAddress(address));
     }
-    let name = name.to_ascii_lowercase().try_into().map_err(|_| format!("`{name}` is no name for a certificate"))?;
-    Ok(SanType::DnsName(name))
+    let lower = name.to_ascii_lowercase();
+    let is_name = DnsName::try_from(lower.strip_prefix("*.").unwrap_or(&lower)).is_ok();
+    let named = lower.try_into().ok().filter(|_| is_name);
+    named.map(SanType::DnsName).ok_or_else(|| format!("`{name}` is no name for a certificate"))
 }

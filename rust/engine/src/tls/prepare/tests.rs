@@ -91,13 +91,13 @@ fn is_of(der: &[u8], issued: &Issued) -> bool {
 #[test]
 fn certificates_are_chosen_by_name() {
     let authority = Authority::new("ca");
-    let (shop, all) = (Wish::server(&["shop.example"]), Wish::server(&["*.example", "other.test"]));
+    let (shop, all) = (Wish::server(&["shop.example"]), Wish::server(&["*.shop.example", "other.test"]));
     let (shop, all) = (authority.issue(&shop), authority.issue(&all));
     let world = World::new(&[("/x/ca.pem", &authority.pem)]).with(&shop, "shop").with(&all, "all");
     let tls = world.server(&listener(&[("shop", None), ("all", None)]), None);
     let client = world.client(&pool());
     assert!(is_of(&shown(&tls, &client, "shop.example"), &shop));
-    assert!(is_of(&shown(&tls, &client, "www.example"), &all));
+    assert!(is_of(&shown(&tls, &client, "www.shop.example"), &all));
     assert!(is_of(&shown(&tls, &client, "other.test"), &all));
     let unverified = world.client(&PoolTls { verify: false, ..pool() });
     assert!(is_of(&shown(&tls, &unverified, "unknown.test"), &shop));
