@@ -26,10 +26,15 @@ class Core:
         """Compiles a draft with the files it names, throws both away, and returns what is useless in them,
         listed like the errors of PlanInvalid, which it raises for what is wrong."""
     @staticmethod
-    def mint(names: list[str], authority: tuple[str, str] | None = None) -> dict[str, str]:
+    def mint(
+        names: list[str],
+        authority: tuple[str, str] | None = None,
+        kept: tuple[str, str] | None = None,
+    ) -> dict[str, str]:
         """A certificate for `names` (hosts and IP addresses), of the authority with this certificate and key
-        or of a new one: `authority`, `authority_key`, `certificate` and `key` in PEM. Raises ValueError for
-        what cannot be used."""
+        or of a new one: `authority`, `authority_key`, `certificate` and `key` in PEM. `kept`, a certificate
+        and its key, is returned as it is while it is of that authority, for all of the names, and for a month
+        to come. Raises ValueError for what cannot be used."""
     @staticmethod
     def explain(
         draft: bytes,

@@ -50,16 +50,18 @@ impl Core {
     }
 
     /// A certificate for `names` (hosts and IP addresses), of the authority with this certificate and key or of a new
-    /// one: `authority`, `authority_key`, `certificate` and `key` in PEM. Raises ValueError for what cannot be used.
+    /// one: `authority`, `authority_key`, `certificate` and `key` in PEM. `kept`, a certificate and its key, is returned
+    /// as it is while it is of that authority, for all of the names, and for a month to come. Raises ValueError for what
+    /// cannot be used.
     #[staticmethod]
-    #[pyo3(signature = (names, authority=None))]
+    #[pyo3(signature = (names, authority=None, kept=None))]
     fn mint(
         py: Python<'_>,
         names: Vec<String>,
         authority: Option<(String, String)>,
+        kept: Option<(String, String)>,
     ) -> PyResult<HashMap<&'static str, String>> {
-        let authority = authority.as_ref().map(|(certificate, key)| (certificate.as_str(), key.as_str()));
-        let minted = py.detach(|| engine::mint(&names, authority)).map_err(PyValueError::new_err)?;
+        let minted = py.detach(|| engine::mint(&names, text(&authority), text(&kept))).map_err(PyValueError::new_err)?;
         Ok(HashMap::from([
             ("authority", minted.authority),
             ("authority_key", minted.authority_key),
@@ -162,6 +164,11 @@ fn versions(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     versions.set_item("rust", env!("PYLB_RUST"))?;
     versions.set_item("target", env!("PYLB_TARGET"))?;
     Ok(versions)
+}
+
+/// A pair of texts, borrowed.
+fn text(pair: &Option<(String, String)>) -> Option<(&str, &str)> {
+    pair.as_ref().map(|(one, other)| (one.as_str(), other.as_str()))
 }
 
 /// A serializable value as plain Python ones: dicts, lists, numbers, text.

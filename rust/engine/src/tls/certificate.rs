@@ -181,6 +181,26 @@ fn dns_names(certificate: &Certificate) -> Vec<Box<str>> {
     dns.collect()
 }
 
+/// Every host and address a certificate in DER is for, as text.
+pub(super) fn all_names_of(der: &[u8]) -> Vec<String> {
+    let Some(names) = Certificate::from_der(der).ok().and_then(|certificate| other_names(&certificate)) else {
+        return Vec::new();
+    };
+    let named = |name: &GeneralName| match name {
+        GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
+        GeneralName::IpAddress(bytes) => ip(bytes.as_bytes()).map(|address| address.to_string()),
+        _ => None,
+    };
+    names.0.iter().filter_map(named).collect()
+}
+
+/// Whether a certificate says that this authority issued it.
+pub(super) fn is_issued_by(der: &[u8], authority: &[u8]) -> bool {
+    let (certificate, authority) = (Certificate::from_der(der), Certificate::from_der(authority));
+    let names = certificate.ok().zip(authority.ok());
+    names.is_some_and(|(one, other)| one.tbs_certificate.issuer == other.tbs_certificate.subject)
+}
+
 /// What a certificate in DER calls its owner.
 pub(crate) fn common_name_of(der: &[u8]) -> Option<String> {
     common_name(&Certificate::from_der(der).ok()?)

@@ -14,7 +14,7 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, DnsName};
 use rustls::pki_types::pem::PemObject;
 
-use super::certificate::common_name_of;
+use super::certificate::{Source, all_names_of, certified, common_name_of, is_issued_by};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AUTHORITY_DAYS: u32 = 3650;
@@ -33,44 +33,62 @@ pub struct Minted {
     pub key: String,
 }
 
-/// A certificate for `names` (host names, `*.` in front of them, IP addresses), of the authority with this certificate
-/// and key in PEM, or of a new one.
+/// A certificate and its key, in PEM.
+pub type Pair<'a> = (&'a str, &'a str);
+
+/// A certificate for `names` (host names, `*.` in front of them, IP addresses), of `authority` or of a new one. If `kept`
+/// is one of that authority, for all of these names and for a month to come, it is returned as it is.
 ///
 /// # Errors
 /// A name that is none, or an authority that cannot be read: in words.
-pub fn mint(names: &[String], authority: Option<(&str, &str)>) -> Result<Minted, String> {
+pub fn mint(names: &[String], authority: Option<Pair<'_>>, kept: Option<Pair<'_>>) -> Result<Minted, String> {
     let now = SystemTime::now();
-    let (key, called, known) = match authority {
-        Some((certificate, key)) => {
-            let key = KeyPair::from_pem(key).map_err(|error| format!("the authority's key cannot be read: {error}"))?;
-            let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok();
-            let called = der.and_then(|der| common_name_of(&der));
-            (key, called.ok_or("the authority's certificate cannot be read")?, Some(certificate))
-        }
+    let (key, called) = match authority {
+        Some((certificate, key)) => known(certificate, key)?,
         None => {
-            let key = fresh_key()?;
+            let key = KeyPair::generate().map_err(|error| error.to_string())?;
             let called = name_of(&key);
-            (key, called, None)
+            (key, called)
         }
     };
     let params = authority_params(&called, now);
-    let authority = match known {
-        Some(certificate) => certificate.to_owned(),
+    let authority = match authority {
+        Some((certificate, _)) => certificate.to_owned(),
         None => params.self_signed(&key).map_err(|error| error.to_string())?.pem(),
     };
-    let own = fresh_key()?;
-    let issuer = Issuer::from_params(&params, &key);
-    let certificate = server_params(names, now)?.signed_by(&own, &issuer).map_err(|error| error.to_string())?;
-    Ok(Minted {
-        authority,
-        authority_key: key.serialize_pem(),
-        certificate: certificate.pem(),
-        key: own.serialize_pem(),
-    })
+    let (certificate, own) = match kept.filter(|kept| is_good(*kept, names, &authority)) {
+        Some((certificate, own)) => (certificate.to_owned(), own.to_owned()),
+        None => issued(names, &Issuer::from_params(&params, &key), now)?,
+    };
+    Ok(Minted { authority, authority_key: key.serialize_pem(), certificate, key: own })
 }
 
-fn fresh_key() -> Result<KeyPair, String> {
-    KeyPair::generate().map_err(|error| format!("cannot make a key: {error}"))
+/// The key of an authority, and what it is called.
+fn known(certificate: &str, key: &str) -> Result<(KeyPair, String), String> {
+    let key = KeyPair::from_pem(key).map_err(|_| "the authority's key cannot be read")?;
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok();
+    let called = der.and_then(|der| common_name_of(&der)).ok_or("the authority's certificate cannot be read")?;
+    if called != name_of(&key) {
+        return Err("the authority's key is not that of its certificate".to_owned());
+    }
+    Ok((key, called))
+}
+
+fn issued(names: &[String], issuer: &Issuer<'_, &KeyPair>, now: SystemTime) -> Result<(String, String), String> {
+    let key = KeyPair::generate().map_err(|error| error.to_string())?;
+    let certificate = server_params(names, now)?.signed_by(&key, issuer).map_err(|error| error.to_string())?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+/// Whether a certificate can be served for a month more.
+fn is_good((certificate, key): Pair<'_>, names: &[String], authority: &str) -> bool {
+    let [certificate, key] = [certificate, key].map(|text| Source { name: "", bytes: text.as_bytes() });
+    let month = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + 30 * DAY;
+    let Ok(certified) = certified(super::provider(), certificate, key, month) else { return false };
+    let Ok(authority) = CertificateDer::from_pem_slice(authority.as_bytes()) else { return false };
+    let Some(certificate) = certified.key.cert.first() else { return false };
+    let known = all_names_of(certificate);
+    is_issued_by(certificate, &authority) && names.iter().all(|name| known.contains(&name.to_ascii_lowercase()))
 }
 
 /// `pylb internal 1f2e3d4c`.
@@ -87,7 +105,7 @@ fn authority_params(called: &str, now: SystemTime) -> CertificateParams {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = (now - DAY).into();
-    params.not_after = (now + DAY * AUTHORITY_DAYS).into();
+    params.not_after = (now + AUTHORITY_DAYS * DAY).into();
     params
 }
 
@@ -100,7 +118,7 @@ fn server_params(names: &[String], now: SystemTime) -> Result<CertificateParams,
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     params.not_before = (now - DAY).into();
-    params.not_after = (now + DAY * CERTIFICATE_DAYS - DAY).into();
+    params.not_after = (now + (CERTIFICATE_DAYS - 1) * DAY).into();
     Ok(params)
 }
 

@@ -1,6 +1,7 @@
 use plan::{CertificatePlan, ClientAuth, ClientHeaders, PoolTls, TlsPlan, TlsVersion};
 
 use super::*;
+use crate::tls::internal::mint;
 use crate::tls::workshop::{Authority, DAY, Issued, Wish, meet, now, self_signed};
 
 /// A listener `secure` and a pool `web`, prepared like those of a plan.
@@ -281,8 +282,8 @@ fn a_certificate_that_is_named_itself_is_believed() {
 #[test]
 fn certificates_of_our_own_are_good() {
     let names: Vec<String> = ["localhost", "*.shop.example", "127.0.0.1", "::1"].map(str::to_owned).into();
-    let minted = crate::tls::internal::mint(&names, None).expect("minted");
-    let again = crate::tls::internal::mint(&names, Some((&minted.authority, &minted.authority_key))).expect("again");
+    let minted = mint(&names, None, None).expect("minted");
+    let again = mint(&names, Some((&minted.authority, &minted.authority_key)), None).expect("again");
     assert_eq!(minted.authority, again.authority);
     for minted in [&minted, &again] {
         let issued = Issued { cert: minted.certificate.clone(), key: minted.key.clone() };
@@ -293,5 +294,21 @@ fn certificates_of_our_own_are_good() {
             assert!(is_of(&shown(&tls, &client, name), &issued), "{name}");
         }
     }
-    assert!(crate::tls::internal::mint(&["no name".to_owned()], None).is_err());
+    assert!(mint(&["no name".to_owned()], None, None).is_err());
+}
+
+#[test]
+fn certificates_of_our_own_are_kept_while_they_are_good() {
+    let names: Vec<String> = ["localhost", "::1"].map(str::to_owned).into();
+    let first = mint(&names, None, None).expect("minted");
+    let authority = Some((&*first.authority, &*first.authority_key));
+    let kept = Some((&*first.certificate, &*first.key));
+    assert_eq!(mint(&names, authority, kept).expect("kept").certificate, first.certificate);
+    assert_eq!(mint(&names[..1], authority, kept).expect("kept").certificate, first.certificate);
+    let more = [names.clone(), vec!["shop.example".to_owned()]].concat();
+    assert_ne!(mint(&more, authority, kept).expect("another").certificate, first.certificate);
+    assert_ne!(mint(&names, None, kept).expect("of a new authority").certificate, first.certificate);
+    let other = mint(&names, None, None).expect("minted");
+    assert_ne!(mint(&names, authority, Some((&other.certificate, &other.key))).expect("ours").certificate, other.certificate);
+    assert!(mint(&names, Some((&first.authority, &other.authority_key)), None).is_err());
 }
