@@ -61,7 +61,8 @@ impl Core {
         authority: Option<(String, String)>,
         kept: Option<(String, String)>,
     ) -> PyResult<HashMap<&'static str, String>> {
-        let minted = py.detach(|| engine::mint(&names, text(&authority), text(&kept))).map_err(PyValueError::new_err)?;
+        let minted =
+            py.detach(|| engine::mint(&names, text(&authority), text(&kept))).map_err(PyValueError::new_err)?;
         Ok(HashMap::from([
             ("authority", minted.authority),
             ("authority_key", minted.authority_key),

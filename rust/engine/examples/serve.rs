@@ -7,7 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let draft = arguments.next().ok_or("name a file that holds a draft")?;
     let workers = arguments.next().map_or(Ok(1), |count| count.parse())?;
     let engine = engine::Engine::start(engine::Options { workers })?;
-    if let Err(engine::ApplyError::Invalid(errors)) = engine.apply(&std::fs::read(draft)?) {
+    if let Err(engine::ApplyError::Invalid(errors)) = engine.apply(&std::fs::read(draft)?, &engine::Files::new()) {
         return Err(format!("{errors:#?}").into());
     }
     loop {

@@ -27,6 +27,7 @@ mod running;
 mod shared;
 mod socket;
 mod status;
+#[allow(dead_code, unused_imports, reason = "handshakes will read the rest")]
 mod tls;
 mod tunnel;
 mod upstream;

@@ -15,12 +15,12 @@ use plan::{Pair, Plan, PlanError};
 
 use super::backend::ClientTls;
 use super::certificate::{self, Certified, Source, date};
+#[cfg(test)]
+use super::client_auth;
 use super::fingerprint::Fingerprint;
 use super::place::Place;
 use super::server::ServerTls;
 use super::shown::Shown;
-#[cfg(test)]
-use super::client_auth;
 use super::{Files, provider};
 
 /// A certificate that ends sooner is worth a warning.

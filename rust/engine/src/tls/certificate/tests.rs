@@ -5,7 +5,8 @@ use crate::tls::workshop::{Authority, DAY, Issued, Wish, now};
 fn judged(cert: &str, key: &str) -> Result<Certified, Vec<(bool, String)>> {
     let cert = Source { name: "/x/shop.pem", bytes: cert.as_bytes() };
     let key = Source { name: "/x/shop.key", bytes: key.as_bytes() };
-    certified(provider(), cert, key, now()).map_err(|flaws| flaws.into_iter().map(|it| (it.of_key, it.message)).collect())
+    certified(provider(), cert, key, now())
+        .map_err(|flaws| flaws.into_iter().map(|it| (it.of_key, it.message)).collect())
 }
 
 fn flaws(issued: &Issued) -> Vec<(bool, String)> {

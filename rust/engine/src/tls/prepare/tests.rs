@@ -309,6 +309,9 @@ fn certificates_of_our_own_are_kept_while_they_are_good() {
     assert_ne!(mint(&more, authority, kept).expect("another").certificate, first.certificate);
     assert_ne!(mint(&names, None, kept).expect("of a new authority").certificate, first.certificate);
     let other = mint(&names, None, None).expect("minted");
-    assert_ne!(mint(&names, authority, Some((&other.certificate, &other.key))).expect("ours").certificate, other.certificate);
+    assert_ne!(
+        mint(&names, authority, Some((&other.certificate, &other.key))).expect("ours").certificate,
+        other.certificate
+    );
     assert!(mint(&names, Some((&first.authority, &other.authority_key)), None).is_err());
 }
