@@ -229,6 +229,22 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_have_ports_of_their_own() {
+        let udp = |written: &str| Bind::parse_udp(written).unwrap();
+        for written in ["0.0.0.0:53", ":53", "[::]:53", "[::1]:53"] {
+            assert_eq!(udp(written).to_string(), written);
+            assert!(udp(written).collides(&udp(written)), "{written}");
+            assert!(!udp(written).collides(&bind(written)) && !bind(written).collides(&udp(written)), "{written}");
+        }
+        assert!(udp(":53").collides(&udp("127.0.0.1:53")) && udp("127.0.0.1:53").collides(&udp(":53")));
+        assert!(!udp("[::]:53").collides(&udp("0.0.0.0:53")));
+        assert!(!udp("127.0.0.1:0").collides(&udp("127.0.0.1:0")));
+        for written in ["unix:/x.sock", "fd:3", "localhost:53"] {
+            assert!(Bind::parse_udp(written).unwrap_err().contains("`[::]:53`"), "{written}");
+        }
+    }
+
+    #[test]
     fn an_error_says_what_to_write() {
         for (written, part) in [
             ("8080", "is not an address with a port"),

@@ -85,7 +85,7 @@ impl PoolTls {
 }
 
 impl TlsPlan {
-    /// Every demand on clients, that of the listener first, each with what it is written at.
+    /// Every demand on clients, that of the listener first.
     fn demands(&self) -> impl Iterator<Item = &ClientAuth> {
         let own = self.certificates.iter().filter_map(|certificate| certificate.client_auth.as_ref());
         self.client_auth.iter().chain(own)

@@ -120,6 +120,36 @@ fn routes_see_the_normalised_target() {
     assert_eq!(progress.route, Some(1));
 }
 
+#[test]
+fn requests_in_clear_are_sent_to_https_before_any_route_is_asked() {
+    for (port, location) in [(443, "https://shop.example/a?b=c"), (8443, "https://shop.example:8443/a?b=c")] {
+        let plan = compiled(&json!({"listeners": {"web": {"redirect_https": port}}}), 0);
+        let head = get("/a?b=c", "");
+        let mut progress = Progress::new(0);
+        let reply = reply(decide(&plan, &mut progress, &head, "10.1.1.1", 0));
+        assert_eq!(reply.status, 308);
+        assert_eq!(reply.location.as_deref(), Some(location.as_bytes()));
+        assert_eq!(progress.route, None);
+        let wall = Duration::from_secs(1_800_000_000);
+        let request = Request { head: &head, client: client("10.1.1.1"), secure: true, now: NOW, wall, dice: 0 };
+        assert!(matches!(plan.decide(&mut Progress::new(0), &request), Step::Send { .. }), "it came over TLS");
+    }
+}
+
+#[test]
+fn without_a_host_there_is_no_url_to_send_anybody_to() {
+    let plan = compiled(&json!({"listeners": {"web": {"redirect_https": 443, "routes": []}}}), 0);
+    let head = head("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(reply(decide(&plan, &mut Progress::new(0), &head, "10.1.1.1", 0)).status, 400);
+}
+
+#[test]
+fn a_listener_without_requests_has_no_route_for_one() {
+    let plan = compiled(&json!({"listeners": {"web": {"protocol": "tcp", "pool": "products", "routes": []}}}), 0);
+    let reply = reply(decide(&plan, &mut Progress::new(0), &get("/", ""), "10.1.1.1", 0));
+    assert_eq!(reply, Reply::NO_ROUTE, "its door led to HTTP when the request came");
+}
+
 /// Of many different keys some land elsewhere, and dice change nothing: the key decides.
 fn check_key_decides(plan: &Plan, request: impl Fn(usize) -> (Head, String)) {
     let mut slots = Vec::new();

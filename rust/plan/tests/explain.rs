@@ -7,6 +7,11 @@ use plan::Question;
 use serde_json::{Value, json};
 
 fn explained(patch: &Value, method: &str, target: &str, headers: &[(&str, &str)]) -> Value {
+    explained_over(false, patch, method, target, headers)
+}
+
+/// The same for a request that comes over TLS, if it is `secure`.
+fn explained_over(secure: bool, patch: &Value, method: &str, target: &str, headers: &[(&str, &str)]) -> Value {
     let plan = plan::compile(&support::draft(patch), None, 0).unwrap_or_else(|errors| panic!("{errors:?}"));
     let question = Question {
         listener: "web".to_owned(),
@@ -14,7 +19,7 @@ fn explained(patch: &Value, method: &str, target: &str, headers: &[(&str, &str)]
         target: target.to_owned(),
         headers: headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
         client: "192.0.2.1".parse().expect("an address"),
-        secure: false,
+        secure,
     };
     let trace = plan::explain(&plan, &question).expect("a listener");
     for backend in plan.pools.iter().flat_map(|pool| pool.pool.backends()) {
@@ -124,6 +129,29 @@ fn says_what_is_answered_without_a_backend() {
     assert_eq!((&refused["refused"]["status"], &refused["answer"]), (&json!(400), &Value::Null));
     let ended = explained(&json!({}), "GET", "/", &[("Host", "a\r\nx: y")]);
     assert_eq!(ended["refused"]["status"], 400);
+}
+
+#[test]
+fn says_what_tls_changes() {
+    let mut patch = json!({"listeners": {"web": {"redirect_https": 443}}});
+    let clear = explained(&patch, "GET", "/x", &[("Host", "a"), ("X-Forwarded-Proto", "https")]);
+    assert_eq!(
+        (&clear["answer"]["status"], &clear["answer"]["location"], &clear["routes"]),
+        (&json!(308), &json!("https://a/x"), &json!([]))
+    );
+    let secure = explained_over(true, &patch, "GET", "/x", &[("Host", "a")]);
+    assert_eq!((&secure["pool"], &secure["answer"]), (&json!("products"), &Value::Null));
+    assert!(secure["sent"].as_array().unwrap().contains(&json!("X-Forwarded-Proto: https")));
+    patch["listeners"]["web"]["trusted_proxies"] = json!(["192.0.2.0/24"]);
+    let before = explained(&patch, "GET", "/x", &[("Host", "a"), ("X-Forwarded-Proto", "https")]);
+    assert_eq!(before["pool"], "products", "a trusted proxy says that TLS ended there");
+}
+
+#[test]
+fn says_where_no_requests_are_read() {
+    let tcp = json!({"listeners": {"web": {"protocol": "tcp", "pool": "products", "routes": []}}});
+    let trace = explained(&tcp, "GET", "/", &[("Host", "a")]);
+    assert_eq!(trace["refused"]["why"], "The listener does not speak HTTP.");
 }
 
 #[test]

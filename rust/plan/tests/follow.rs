@@ -78,6 +78,26 @@ fn a_name_at_another_address_is_another_server() {
 }
 
 #[test]
+fn a_name_that_is_reached_in_another_way_is_another_server() {
+    let tls = |ca: &str, server_name: &str| {
+        let tls = json!({"ca": ca, "certificate": null, "verify": true});
+        json!({"pools": {"products": {"tls": tls, "backends": {"0": {"server_name": server_name}}}}})
+    };
+    let told = |version: Option<&str>| json!({"pools": {"products": {"proxy_protocol": version}}});
+    let ways = [told(None), told(Some("v1")), told(Some("v2")), tls("/a", "a"), tls("/b", "a"), tls("/b", "b")];
+    for one in &ways {
+        let old = after(None, one);
+        old.pools[0].pool.backends()[0].live.set_health(Health::Down, NOW);
+        for other in &ways {
+            let new = after(Some(&old), other);
+            let [before, now] = [&old, &new].map(|plan| &plan.pools[0].pool.backends()[0].live);
+            assert_eq!(Arc::ptr_eq(before, now), one == other, "{one} {other}");
+            assert_eq!(Change::between(Some(&old), &new).gone.is_empty(), one == other, "{one} {other}");
+        }
+    }
+}
+
+#[test]
 fn backends_without_a_check_are_up_once_the_plan_is_in_force() {
     let old = after(None, &backends(true, &[A, B]));
     backend(&old, "a:1").live.set_health(Health::Down, NOW);
@@ -206,6 +226,19 @@ fn a_bind_that_moves_to_another_listener_stays_open() {
         .unwrap_or_else(|errors| panic!("{errors:?}"));
     let change = Change::between(Some(&old), &new);
     assert!(change.listeners.open.is_empty() && change.listeners.retire.is_empty());
+}
+
+#[test]
+fn a_port_of_udp_is_another_than_the_one_of_tcp() {
+    let tcp = json!({"listeners": {"web": {"protocol": "tcp", "pool": "products", "routes": []}}});
+    let udp = json!({"listeners": {"web": {"protocol": "udp", "pool": "products", "routes": [],
+        "udp": {"idle": 1000, "replies": null, "flows": 10}}}});
+    let (tcp, udp) = (after(None, &tcp), after(None, &udp));
+    let change = Change::between(Some(&tcp), &udp);
+    assert_eq!((&change.listeners.open, &change.listeners.retire), (&udp.listeners[0].binds, &tcp.listeners[0].binds));
+    assert!(matches!(udp.listeners[0].binds[..], [Bind::Udp { .. }]));
+    let change = Change::between(Some(&udp), &udp);
+    assert!(change.listeners.open.is_empty() && change.listeners.retire.is_empty(), "its flows live on");
 }
 
 #[test]

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use crate::error::{At, Errors, PlanError};
-use crate::listener::{Http, Listener};
+use crate::listener::{Http, Listener, Service};
+use crate::names::Names;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::route::Pattern;
 
@@ -20,22 +21,57 @@ pub(super) fn unreachable(listeners: &[Listener]) -> Vec<PlanError> {
     let mut warnings = Errors::default();
     let all = At::root("listeners");
     for listener in listeners {
-        if let Some(http) = listener.http() {
-            unreachable_in(&all.key(&listener.name).key("routes"), http, &mut warnings);
-        }
+        let at = all.key(&listener.name);
+        let rules = match &listener.service {
+            Service::Http(http) => Rules::of_requests(http),
+            Service::Names(names) => Rules::of_names(names),
+            Service::Tcp { .. } | Service::Udp(_) => continue,
+        };
+        unreachable_in(&at.key("routes"), &rules, &mut warnings);
     }
     warnings.0
 }
 
-fn unreachable_in(at: &At<'_>, http: &Http, warnings: &mut Errors) {
-    let Http { routes, patterns, .. } = http;
+/// The routes of a listener, of either kind.
+struct Rules<'l> {
+    patterns: &'l [Pattern],
+    names: Vec<&'l str>,
+    /// Of two things that are asked for beyond host and path: whoever fulfils the second, fulfils the first.
+    covers: Box<dyn Fn(u32, u32) -> bool + 'l>,
+    /// What routes take.
+    takes: &'static str,
+}
+
+impl<'l> Rules<'l> {
+    fn of_requests(http: &'l Http) -> Self {
+        let condition = |more: u32| &http.conditions[more as usize];
+        Rules {
+            patterns: &http.patterns,
+            names: http.routes.iter().map(|route| &*route.name).collect(),
+            covers: Box::new(move |wide, narrow| condition(wide).covers(condition(narrow))),
+            takes: "requests",
+        }
+    }
+
+    fn of_names(names: &'l Names) -> Self {
+        let protocols = |more: u32| &names.alpns[more as usize];
+        Rules {
+            patterns: &names.patterns,
+            names: names.routes.iter().map(|route| &*route.name).collect(),
+            covers: Box::new(move |wide, narrow| protocols(narrow).iter().all(|one| protocols(wide).contains(one))),
+            takes: "clients",
+        }
+    }
+}
+
+fn unreachable_in(at: &At<'_>, rules: &Rules<'_>, warnings: &mut Errors) {
     let mut earlier: HashMap<(&HostPattern, &PathPattern), Vec<usize>> = HashMap::new();
-    for (index, pattern) in patterns.iter().enumerate() {
-        match covering(&earlier, http, pattern) {
+    for (index, pattern) in rules.patterns.iter().enumerate() {
+        match covering(&earlier, rules, pattern) {
             Some(first) => {
-                let name = &routes[first].name;
+                let (name, takes) = (rules.names[first], rules.takes);
                 let message =
-                    format!("this route never matches: number {} (`{name}`) takes all its requests", first + 1);
+                    format!("this route never matches: number {} (`{name}`) takes all its {takes}", first + 1);
                 warnings.add(&at.index(index), message + "; move it up, or remove it");
             }
             None => earlier.entry((&pattern.host, &pattern.path)).or_default().push(index),
@@ -46,18 +82,17 @@ fn unreachable_in(at: &At<'_>, http: &Http, warnings: &mut Errors) {
 /// The first of the earlier routes that takes all that `pattern` would.
 fn covering(
     earlier: &HashMap<(&HostPattern, &PathPattern), Vec<usize>>,
-    http: &Http,
+    rules: &Rules<'_>,
     pattern: &Pattern,
 ) -> Option<usize> {
     let hosts = hosts_above(&pattern.host);
     let paths = paths_above(&pattern.path);
     let both = hosts.iter().flat_map(|host| paths.iter().map(move |path| (host, path)));
     let same = both.filter_map(|both| earlier.get(&both));
-    let condition = |more: u32| &http.conditions[more as usize];
-    let covers = |index: &&usize| match (http.patterns[**index].more, pattern.more) {
+    let covers = |index: &&usize| match (rules.patterns[**index].more, pattern.more) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(wide), Some(narrow)) => condition(wide).covers(condition(narrow)),
+        (Some(wide), Some(narrow)) => (rules.covers)(wide, narrow),
     };
     same.filter_map(|candidates| candidates.iter().take(MOST).find(covers)).min().copied()
 }

@@ -46,7 +46,10 @@ pub(super) fn http(at: &At<'_>, name: &str, draft: &ListenerDraft, context: &Con
 fn redirect(at: &At<'_>, draft: &ListenerDraft, errors: &mut Errors) -> Option<Redirect> {
     let port = within(at, draft.redirect_https?, 1, u64::from(u16::MAX), errors);
     if draft.tls.is_some() {
-        errors.add(at, "is for clients that come in clear, and with `tls` none does; write it where they come");
+        errors.add(
+            at,
+            "is for clients that come in clear, and with `tls` nobody does; write it in the listener of port 80",
+        );
     }
     let to = match port {
         HTTPS => "https://{host}{uri}".to_owned(),

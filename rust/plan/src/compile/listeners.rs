@@ -107,7 +107,7 @@ fn pool(at: &At<'_>, draft: &ListenerDraft, context: &Context<'_>, errors: &mut 
     match &draft.pool {
         Some(pool) => context.pool(&at.key("pool"), pool, errors),
         None => {
-            errors.add(at, "says not where everything goes; write `pool: NAME`");
+            errors.add(at, "has no `pool`; write where everything goes, as in `pool: db`");
             0
         }
     }

@@ -40,14 +40,17 @@ pub fn backend(name: &str, address: &str) -> Value {
     backend
 }
 
-/// The base with a patch, as the bytes that Python would send. A pool that only the patch has is made of the base's.
+/// The base with a patch, as the bytes that Python would send. A listener or a pool that only the patch has is made of
+/// the base's.
 pub fn draft(patch: &Value) -> Vec<u8> {
     let mut draft = base();
-    let pool = draft["pools"]["products"].clone();
-    let patched = patch["pools"].as_object().into_iter().flat_map(|pools| pools.keys());
-    let pools = draft["pools"].as_object_mut().expect("a mapping");
-    for name in patched {
-        pools.entry(name).or_insert_with(|| pool.clone());
+    for (kind, name) in [("listeners", "web"), ("pools", "products")] {
+        let like = draft[kind][name].clone();
+        let patched = patch[kind].as_object().into_iter().flat_map(|all| all.keys());
+        let all = draft[kind].as_object_mut().expect("a mapping");
+        for name in patched {
+            all.entry(name).or_insert_with(|| like.clone());
+        }
     }
     merge(&mut draft, patch);
     serde_json::to_vec(&draft).expect("JSON")
