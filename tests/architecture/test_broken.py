@@ -213,7 +213,7 @@ BREAKS = [
         "import httpx",
         "pylb.cli -> httpx",
     ),
-    Break(prose.the_map_is_true, "rust/README.md", "`exchange.rs`", "`relay.rs`", "no file relay.rs"),
+    Break(prose.the_map_is_true, "rust/README.md", "`exchange.rs`", "`barter.rs`", "no file barter.rs"),
     Break(prose.the_map_is_true, "rust/README.md", "`Presence`", "`Absence`", "no type Absence"),
     Break(prose.the_map_is_true, "rust/README.md", "`poll_room()`", "`poll_space()`", "poll_space"),
     Break(prose.the_map_is_whole, "rust/README.md", "| `pace.rs` |", "| pace |", "rust/engine/src/pace.rs"),
