@@ -17,7 +17,7 @@ def overview(status: dict[str, Any]) -> str:
         f"{status['clients']} of at most {status['max_clients']} clients",
     ]
     for name, listener in status["listeners"].items():
-        lines.append(f"listener {name}: {', '.join(listener['bind'])}, {listener['requests']} requests")
+        lines.append(f"listener {name}: {', '.join(listener['bind'])}, {_served(listener)}")
     for name, why in status["names_failing"].items():
         lines.append(f"name {name}: {why}; its last addresses are kept")
     for name, pool in status["pools"].items():
@@ -50,6 +50,14 @@ def span(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return " ".join(parts[:2]) or "0s"
+
+
+def _served(listener: dict[str, Any]) -> str:
+    flows = listener["flows"]
+    if flows is None:
+        return f"{listener['requests']} requests"
+    dropped = f", {flows['dropped']} datagrams dropped" if flows["dropped"] else ""
+    return f"{flows['open']} of at most {flows['limit']} flows, {flows['total']} in all{dropped}"
 
 
 def _row(backend: dict[str, Any]) -> list[str]:

@@ -277,7 +277,14 @@ STATUS = {
     "workers": 2,
     "clients": 12,
     "max_clients": 1000,
-    "listeners": {"web": {"bind": ["0.0.0.0:8080"], "requests": 123}},
+    "listeners": {
+        "web": {"bind": ["0.0.0.0:8080"], "requests": 123, "flows": None},
+        "dns": {
+            "bind": ["0.0.0.0:53"],
+            "requests": 0,
+            "flows": {"open": 7, "total": 900, "limit": 65536, "evicted": 0, "dropped": 2},
+        },
+    },
     "names_failing": {"app.test": "it has no address (Name or service not known)"},
     "pools": {
         "shop": {
@@ -307,6 +314,7 @@ def test_the_overview_is_a_table_for_people() -> None:
     assert overview.overview(STATUS).splitlines() == [
         "generation 3, up 1d 2h, 2 workers, 12 of at most 1000 clients",
         "listener web: 0.0.0.0:8080, 123 requests",
+        "listener dns: 0.0.0.0:53, 7 of at most 65536 flows, 900 in all, 2 datagrams dropped",
         "name app.test: it has no address (Name or service not known); its last addresses are kept",
         "",
         "pool shop (round_robin): 3 of at most 10 wait, the oldest for 0.2s; 1 refused, 2 waited in vain",

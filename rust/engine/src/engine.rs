@@ -116,9 +116,9 @@ impl Engine {
         self.shared.tell(|| Command::Drain);
     }
 
-    /// Client connections open now.
+    /// Client connections open now, and flows of datagrams.
     pub fn clients(&self) -> usize {
-        self.shared.clients()
+        self.shared.clients() + self.shared.flows()
     }
 
     /// Cuts what is open and joins every thread. May be called again.

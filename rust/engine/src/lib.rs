@@ -30,6 +30,7 @@ mod status;
 #[allow(dead_code, unused_imports, reason = "handshakes will read the rest")]
 mod tls;
 mod tunnel;
+mod udp;
 mod upstream;
 mod wait;
 mod worker;
@@ -38,6 +39,6 @@ pub use apply::{ApplyError, check, explain};
 pub use engine::{Engine, Options};
 pub use observe::facts::Fact;
 pub use plan::{PlanError, Question, Segment, Trace};
-pub use status::{BackendStatus, CertificateStatus, ListenerStatus, PoolStatus, QueueStatus, Status};
+pub use status::{BackendStatus, CertificateStatus, FlowStatus, ListenerStatus, PoolStatus, QueueStatus, Status};
 pub use tls::Files;
 pub use tls::internal::{Minted, mint};

@@ -1,6 +1,6 @@
 //! Listening sockets: opening them so that a port in use is an error, and accepting on them.
 //!
-//! Each worker has a socket of its own per TCP bind (`SO_REUSEPORT`), so the kernel spreads connections and no
+//! Each worker has a socket of its own per TCP or UDP bind (`SO_REUSEPORT`), so the kernel spreads connections and no
 //! lock is shared. A bind without that option comes first and fails if anybody else holds the port; with it
 //! alone, two programs of one user would share the port in silence. UNIX sockets and inherited descriptors
 //! are duplicated to all workers instead. The kernel's hash is blind to load, so a worker that has clearly
@@ -33,14 +33,17 @@ use crate::worker::Worker;
 const BACKLOG: i32 = 4096;
 /// Connections accepted in one go before other tasks get their turn.
 const BATCH: usize = 64;
+/// Bytes of datagrams that the kernel keeps per socket while a worker is busy; without a privilege it gives less.
+const DATAGRAM_ROOM: usize = 4 * 1024 * 1024;
 /// Descriptors below the limit at which accepting stops, so that backends, logs and /metrics still get theirs.
-const SPARE_DESCRIPTORS: u64 = 32;
+pub(crate) const SPARE_DESCRIPTORS: u64 = 32;
 
-/// What kind of stream a door accepts.
+/// What a door takes: streams of a kind, or datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Tcp,
     Unix,
+    Udp,
 }
 
 /// A bind that is open: one socket per worker, and the file that names it, if any.
@@ -59,7 +62,7 @@ pub(crate) struct Opened {
 pub(crate) fn open(bind: &Bind, workers: usize, probe: bool) -> io::Result<Opened> {
     let (sockets, kind, file) = match bind {
         Bind::Tcp { address, only_v6 } => (open_tcp(*address, *only_v6, workers, probe)?, Kind::Tcp, None),
-        Bind::Udp { .. } => return Err(io::Error::new(io::ErrorKind::Unsupported, "datagrams cannot be received yet")),
+        Bind::Udp { address, only_v6 } => (open_udp(*address, *only_v6, workers, probe)?, Kind::Udp, None),
         Bind::Unix(path) => {
             let (socket, file) = open_unix(path)?;
             (duplicate(socket, workers)?, Kind::Unix, Some(file))
@@ -91,6 +94,25 @@ fn probe_tcp(address: SocketAddr, only_v6: bool) -> io::Result<SocketAddr> {
     let probe = tcp_socket(address, only_v6)?;
     probe.bind(&address.into())?;
     Ok(probe.local_addr()?.as_socket().unwrap_or(address))
+}
+
+/// The same for datagrams.
+fn open_udp(address: SocketAddr, only_v6: bool, workers: usize, probe: bool) -> io::Result<Vec<Arc<ListeningSocket>>> {
+    let bound = |address: SocketAddr, shared: bool| {
+        let kind = Type::DGRAM.nonblocking();
+        let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(only_v6)?;
+        }
+        socket.set_reuse_port(shared)?;
+        if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, DATAGRAM_ROOM).is_err() {
+            socket.set_recv_buffer_size(DATAGRAM_ROOM)?;
+        }
+        socket.bind(&address.into())?;
+        Ok::<_, io::Error>(socket)
+    };
+    let chosen = if probe { bound(address, false)?.local_addr()?.as_socket().unwrap_or(address) } else { address };
+    (0..workers).map(|_| Ok(Arc::new(ListeningSocket::new(bound(chosen, true)?.into())))).collect()
 }
 
 fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<socket2::Socket> {

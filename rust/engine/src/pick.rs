@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use balance::{Budget, Live, Shared};
+use balance::{Budget, Health, Live, Shared};
 use plan::{Address, PoolPlan, Retries, Tick};
 
 use crate::observe::facts::Fact;
@@ -24,6 +24,8 @@ pub(crate) struct Pick {
 
 /// A slot that is held by what outlives its plan: for tunnels, which must not keep the plan they came by.
 pub(crate) struct Stay {
+    /// Where the backend stood in the plan of this generation.
+    chosen: (u64, u32, u32),
     live: Arc<Live>,
     shared: Arc<Shared>,
     seating: Arc<Seating>,
@@ -72,28 +74,17 @@ impl Pick {
 
     /// The backend gave an answer that counts as one.
     pub(crate) fn succeeded(&self, worker: &Worker, took: Duration, now: Tick) {
-        self.pool().pool.succeeded(self.slot, took, now);
-        if self.held.record(self.pool, self.slot).has_returned() {
-            worker.shared.facts.push(Fact::BackendReturned {
-                pool: self.pool().name.to_string(),
-                backend: self.backend().name.to_string(),
-            });
-        }
+        succeeded(&self.held, (self.pool, self.slot), worker, took, now);
     }
 
     /// The backend failed; enough failures in a row eject it.
     pub(crate) fn failed(&self, worker: &Worker, now: Tick, why: &'static str) {
-        let record = self.held.record(self.pool, self.slot);
-        record.note_error(why);
-        if let Some(ejection) = self.pool().pool.failed(self.slot, now) {
-            record.note_ejected();
-            worker.shared.facts.push(Fact::BackendEjected {
-                pool: self.pool().name.to_string(),
-                backend: self.backend().name.to_string(),
-                why,
-                seconds: ejection.length.as_secs_f64(),
-            });
-        }
+        failed(&self.held, (self.pool, self.slot), worker, now, why);
+    }
+
+    /// The backend as the user wrote it.
+    pub(crate) fn name(&self) -> &str {
+        &self.backend().name
     }
 
     /// Whether somebody waits for a place in this pool.
@@ -111,6 +102,7 @@ impl Pick {
     pub(crate) fn stay(mut self) -> Stay {
         self.is_handed_on = true;
         Stay {
+            chosen: (self.held.generation, self.pool, self.slot),
             live: Arc::clone(&self.backend().live),
             shared: Arc::clone(self.pool().pool.shared()),
             seating: Arc::clone(self.held.seating(self.pool)),
@@ -146,6 +138,48 @@ impl Stay {
         is_over(&self.live, now)
     }
 
+    /// Whether its health check says that it is down.
+    pub(crate) fn is_down(&self) -> bool {
+        self.live.health() == Health::Down
+    }
+
+    /// Whether the last that was heard of the backend was a failure.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.live.failures() != 0
+    }
+
+    /// [`Pick::succeeded`], if the plan in force still knows the backend.
+    pub(crate) fn succeeded(&self, worker: &Worker, took: Duration, now: Tick) {
+        if let Some((held, place)) = self.place(worker) {
+            succeeded(&held, place, worker, took, now);
+        }
+    }
+
+    /// [`Pick::failed`], if the plan in force still knows the backend.
+    pub(crate) fn failed(&self, worker: &Worker, now: Tick, why: &'static str) {
+        if let Some((held, place)) = self.place(worker) {
+            failed(&held, place, worker, now, why);
+        }
+    }
+
+    /// The pool that the backend was chosen from.
+    pub(crate) fn pool(&self) -> &str {
+        &self.record.pool
+    }
+
+    /// The backend as the user wrote it.
+    pub(crate) fn name(&self) -> &str {
+        &self.record.backend
+    }
+
+    /// Where the backend stands in the plan in force.
+    fn place(&self, worker: &Worker) -> Option<(Held, (u32, u32))> {
+        let held = worker.current()?;
+        let (generation, pool, slot) = self.chosen;
+        let place = if held.generation == generation { Some((pool, slot)) } else { held.place_of(self.live.id()) };
+        Some((held, place?))
+    }
+
     /// Counts a tunnel that was cut.
     pub(crate) fn note_cut(&self, worker: &Worker) {
         worker.meter().cut.add(1);
@@ -163,6 +197,26 @@ impl Drop for Stay {
         if self.shared.release(&self.live) {
             self.seating.wake_next(self.live.id());
         }
+    }
+}
+
+fn succeeded(held: &Held, (pool, slot): (u32, u32), worker: &Worker, took: Duration, now: Tick) {
+    let (plan, record) = (held.pool(pool), held.record(pool, slot));
+    plan.pool.succeeded(slot, took, now);
+    if record.has_returned() {
+        let (pool, backend) = (plan.name.to_string(), record.backend.to_string());
+        worker.shared.facts.push(Fact::BackendReturned { pool, backend });
+    }
+}
+
+fn failed(held: &Held, (pool, slot): (u32, u32), worker: &Worker, now: Tick, why: &'static str) {
+    let (plan, record) = (held.pool(pool), held.record(pool, slot));
+    record.note_error(why);
+    if let Some(ejection) = plan.pool.failed(slot, now) {
+        record.note_ejected();
+        let (pool, backend) = (plan.name.to_string(), record.backend.to_string());
+        let seconds = ejection.length.as_secs_f64();
+        worker.shared.facts.push(Fact::BackendEjected { pool, backend, why, seconds });
     }
 }
 

@@ -12,6 +12,7 @@ use plan::{Http, Listener, Plan, PoolPlan};
 
 use crate::observe::meter::Meter;
 use crate::tls::Tls;
+use crate::udp::meter::FlowMeter;
 use crate::wait::seating::Seating;
 
 /// The worker's own handle on a plan: cloning it for a request touches nothing that other workers see.
@@ -35,10 +36,15 @@ pub(crate) struct ListenerMeters {
     pub routes: Vec<Arc<Meter>>,
     /// Requests that matched no route or were not understood.
     pub unrouted: Arc<Meter>,
+    /// Flows of datagrams.
+    pub flows: Arc<FlowMeter>,
 }
 
 /// What the engine remembers of a backend over all plans.
 pub(crate) struct BackendRecord {
+    pub pool: Box<str>,
+    /// As the user wrote it.
+    pub backend: Box<str>,
     pub meter: Meter,
     ejected: AtomicBool,
     ejections: AtomicU64,
@@ -61,13 +67,18 @@ impl Running {
             let known = routes.get(&(listener, route)).map(|meter| Arc::clone(meter));
             known.unwrap_or_else(|| Arc::new(Meter::new(workers)))
         };
+        let flows = |listener: &str| {
+            let known = previous.and_then(|running| running.flows_named(listener));
+            known.map(Arc::clone).unwrap_or_else(|| Arc::new(FlowMeter::new(workers)))
+        };
         let listeners = plan.listeners.iter().map(|listener| ListenerMeters {
             routes: listener.routes().iter().map(|route| meter(&listener.name, &route.name)).collect(),
             unrouted: meter(&listener.name, ""),
+            flows: flows(&listener.name),
         });
         let record = |pool: &PoolPlan, backend: &str| {
             let known = records.get(&(&*pool.name, backend)).map(|record| Arc::clone(record));
-            known.unwrap_or_else(|| Arc::new(BackendRecord::new(workers)))
+            known.unwrap_or_else(|| Arc::new(BackendRecord::new(&pool.name, backend, workers)))
         };
         let backends = plan
             .pools
@@ -141,6 +152,26 @@ impl Running {
         backends.any(|backend| backend.live.id() == live)
     }
 
+    /// Where the backend with this live identity stands: its pool and its slot.
+    pub(crate) fn place_of(&self, live: u64) -> Option<(u32, u32)> {
+        let pools = self.plan.pools.iter().enumerate();
+        let mut places = pools.flat_map(|(pool, plan)| {
+            let backends = plan.pool.backends().iter().enumerate();
+            backends.map(move |(slot, backend)| (backend.live.id(), (pool as u32, slot as u32)))
+        });
+        places.find(|(id, _)| *id == live).map(|(_, place)| place)
+    }
+
+    /// Flows of datagrams that are open now.
+    pub(crate) fn flows(&self) -> u64 {
+        self.listeners.iter().map(|meters| meters.flows.sum(|lane| &lane.open)).sum()
+    }
+
+    fn flows_named(&self, listener: &str) -> Option<&Arc<FlowMeter>> {
+        let position = self.plan.listeners.iter().position(|known| *known.name == *listener)?;
+        Some(&self.listeners[position].flows)
+    }
+
     fn route_meters(&self) -> HashMap<(&str, &str), &Arc<Meter>> {
         let mut known = HashMap::new();
         for (listener, meters) in self.plan.listeners.iter().zip(&self.listeners) {
@@ -164,8 +195,10 @@ impl Running {
 }
 
 impl BackendRecord {
-    fn new(workers: usize) -> Self {
+    fn new(pool: &str, backend: &str, workers: usize) -> Self {
         BackendRecord {
+            pool: pool.into(),
+            backend: backend.into(),
             meter: Meter::new(workers),
             ejected: AtomicBool::new(false),
             ejections: AtomicU64::new(0),

@@ -17,6 +17,7 @@ use crate::observe::log;
 use crate::observe::meter::WorkerMeter;
 use crate::running::Running;
 use crate::tls::Renewals;
+use crate::udp::meter::FlowMeter;
 
 /// What a worker is told.
 pub(crate) enum Command {
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Serve { socket: OwnedFd, kind: Kind, peer: IpAddr, door: u32 },
     /// Close the client that has been idle for longest: a sibling has none and somebody waits.
     Evict,
+    /// End a flow of a listener that has too many of them.
+    EvictFlow(Arc<FlowMeter>),
     /// Accept what waits, then nothing more; end connections as they become idle.
     Drain,
     /// End at once.
@@ -97,6 +100,11 @@ impl Shared {
     /// Client connections of all workers.
     pub(crate) fn clients(&self) -> usize {
         self.meters.iter().map(|meter| meter.clients.value() as usize).sum()
+    }
+
+    /// Flows of datagrams of all workers.
+    pub(crate) fn flows(&self) -> usize {
+        self.running().map_or(0, |running| running.flows() as usize)
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use balance::Health;
-use plan::{PoolPlan, Tick};
+use plan::{Listener, PoolPlan, Service, Tick};
 use serde::Serialize;
 
 use crate::running::{BackendRecord, Running};
 use crate::shared::Shared;
 use crate::tls::Watched;
+use crate::udp::meter::{Dropped, FlowMeter};
 use crate::wait::seating::Seating;
 
 /// The engine at one moment.
@@ -42,6 +43,8 @@ pub struct ListenerStatus {
     pub requests: u64,
     /// Those it shows, and the authorities that it asks clients for.
     pub certificates: Vec<CertificateStatus>,
+    /// Flows of datagrams, where there are any.
+    pub flows: Option<FlowStatus>,
 }
 
 /// The file of a certificate, or of authorities.
@@ -53,6 +56,21 @@ pub struct CertificateStatus {
     pub names: Vec<String>,
     /// When it ends, in seconds since 1970; `None` for authorities.
     pub expires: Option<u64>,
+}
+
+/// The flows of a listener for datagrams.
+#[derive(Debug, Serialize)]
+pub struct FlowStatus {
+    /// Open now.
+    pub open: u64,
+    /// So far.
+    pub total: u64,
+    /// The most there may be.
+    pub limit: u32,
+    /// Ended to make room for others.
+    pub evicted: u64,
+    /// Datagrams of clients that did not go on.
+    pub dropped: u64,
 }
 
 /// A pool.
@@ -150,6 +168,7 @@ fn listeners(running: &Running) -> BTreeMap<String, ListenerStatus> {
                 bind: listener.binds.iter().map(ToString::to_string).collect(),
                 requests: all.map(|meter| meter.total().requests()).sum(),
                 certificates: certificates(running.tls.server(index as u32).iter().flat_map(|tls| tls.watched())),
+                flows: FlowStatus::of(listener, &meters.flows),
             };
             (listener.name.to_string(), status)
         })
@@ -184,6 +203,19 @@ fn certificates<'r>(watched: impl Iterator<Item = Watched<'r>>) -> Vec<Certifica
         expires: one.not_after,
     };
     watched.map(status).collect()
+}
+
+impl FlowStatus {
+    fn of(listener: &Listener, meter: &FlowMeter) -> Option<Self> {
+        let Service::Udp(datagrams) = listener.service else { return None };
+        Some(FlowStatus {
+            open: meter.sum(|lane| &lane.open),
+            total: meter.sum(|lane| &lane.flows),
+            limit: datagrams.flows,
+            evicted: meter.sum(|lane| &lane.evicted),
+            dropped: (0..Dropped::NAMES.len()).map(|why| meter.sum(|lane| &lane.dropped[why])).sum(),
+        })
+    }
 }
 
 impl QueueStatus {

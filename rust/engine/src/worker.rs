@@ -33,6 +33,7 @@ use crate::observe::meter::WorkerMeter;
 use crate::running::{Held, Running};
 use crate::shared::{Command, Shared};
 use crate::socket::Socket;
+use crate::udp::Udp;
 use crate::upstream::pool::Pool;
 
 /// Boxed exchanges kept for reuse.
@@ -51,6 +52,7 @@ pub(crate) struct Worker {
     pub clock: Clock,
     pub buffers: RefCell<Buffers>,
     pub upstream: RefCell<Pool>,
+    udp: RefCell<Udp>,
     pub log: Log,
     pub descriptor_limit: u64,
     /// What backends are held to: a listener's own limits are for requests.
@@ -115,6 +117,7 @@ async fn root(worker: &Rc<Worker>, inbox: &mut UnboundedReceiver<Command>, kept:
             },
             _ = tick.tick() => worker.tick(&doors),
             () = poll_fn(|cx| doors.poll_accept(cx, worker)) => {}
+            () = poll_fn(|cx| worker.udp.borrow_mut().poll(cx, worker)) => {}
         }
     }
 }
@@ -138,6 +141,7 @@ impl Worker {
             clock: Clock::new(shared.epoch),
             buffers: RefCell::new(Buffers::new(descriptor_limit)),
             upstream: RefCell::default(),
+            udp: RefCell::default(),
             log: Log::new(),
             descriptor_limit,
             response_rules: wire::Rules::default(),
@@ -163,6 +167,11 @@ impl Worker {
         }
         let retired = self.retired.borrow();
         retired.iter().rev().find(|(known, _)| *known == door).map(|(_, held)| Rc::clone(held))
+    }
+
+    /// The plan in force, for what holds none.
+    pub(crate) fn current(&self) -> Option<Held> {
+        self.running.borrow().clone()
     }
 
     /// Whether the plan in force still knows this backend; `held` is the plan it was picked by.
@@ -193,8 +202,9 @@ impl Worker {
 
     /// Lets every connection end in its own way: an unanswered request gets its 503, a cut answer looks cut, and the
     /// log tells of both.
-    async fn end_all(&self) {
+    async fn end_all(self: &Rc<Self>) {
         self.stopping.set(true);
+        self.udp.borrow_mut().stop(self);
         self.clock.nudge_all();
         let last_words = async {
             while self.meter().clients.value() > 0 {
@@ -250,6 +260,7 @@ impl Worker {
         let socket = match kind {
             Kind::Tcp => TcpStream::from_std(socket.into()).map(Socket::Tcp),
             Kind::Unix => UnixStream::from_std(socket.into()).map(Socket::Unix),
+            Kind::Udp => return, // nobody connects there
         };
         // Registering fails only when the kernel has no memory for it; the client sees a reset then.
         let Ok(socket) = socket else { return };
@@ -290,7 +301,11 @@ impl Worker {
     }
 
     fn add_door(&self, doors: &mut Doors, id: u32, socket: Arc<ListeningSocket>, kind: Kind) {
-        if let Err(error) = doors.add(id, socket, kind) {
+        let added = match (kind, self.current()) {
+            (Kind::Udp, Some(running)) => self.udp.borrow_mut().add(id, socket, &running, self),
+            _ => doors.add(id, socket, kind),
+        };
+        if let Err(error) = added {
             panic!("worker {} cannot register a listening socket: {error}", self.index);
         }
     }
@@ -309,9 +324,11 @@ impl Worker {
                 kept.doors.clear();
                 self.draining.set(true);
                 doors.retire_all(self);
+                self.udp.borrow_mut().drain();
                 self.clock.nudge_all();
             }
             Command::Evict => drop(self.evict()),
+            Command::EvictFlow(meter) => self.udp.borrow_mut().evict(&meter, self),
             Command::Stop => {}
         }
     }
@@ -324,6 +341,7 @@ impl Worker {
         retire: &[u32],
     ) {
         self.upstream.borrow_mut().retain(|live| running.has_backend(live));
+        self.udp.borrow_mut().apply(&running, self);
         let previous = self.running.borrow_mut().replace(Rc::new(running));
         for (id, socket, kind) in open {
             self.add_door(doors, id, socket, kind);
@@ -335,6 +353,7 @@ impl Worker {
             retired.drain(..surplus);
             drop(retired);
             doors.retire(*id, self);
+            self.udp.borrow_mut().retire(*id, self);
         }
         if !retire.is_empty() {
             self.clock.nudge_all();
@@ -353,7 +372,7 @@ impl Worker {
         }
     }
 
-    fn tick(&self, doors: &Doors) {
+    fn tick(self: &Rc<Self>, doors: &Doors) {
         self.clock.walk();
         doors.tick(self);
         let calls = self.shared.calls_for_descriptors.load(Ordering::Relaxed);
@@ -361,6 +380,7 @@ impl Worker {
             self.upstream.borrow_mut().clear();
         }
         self.cut_drained();
+        self.udp.borrow_mut().tick(self, self.now());
         self.log.flush(&self.shared.log);
         self.ticks.set(self.ticks.get().wrapping_add(1));
         if self.ticks.get().is_multiple_of(SWEEP_TICKS) {

@@ -86,7 +86,7 @@ pub struct Datagrams {
     pub pool: u32,
     /// Milliseconds without a datagram in either direction, after which a flow ends.
     pub idle_ms: u32,
-    /// The datagrams of a backend after which its flow ends; `None` is no limit.
+    /// The replies to each datagram of a client; a flow that has had them all ends. `None` is any number.
     pub replies: Option<u32>,
     /// Flows at once, over all workers; at least 1.
     pub flows: u32,

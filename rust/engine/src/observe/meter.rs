@@ -87,6 +87,11 @@ impl Lane {
         self.latency[bucket].add(1);
         self.latency_us.add(us);
     }
+
+    /// A flow of datagrams is over, in which the first reply, if there was one, took so long.
+    pub(crate) fn flow(&self, first_reply: Option<Duration>) {
+        self.exchange(200, first_reply.unwrap_or_default());
+    }
 }
 
 /// What a retry comes after; the position of its count.

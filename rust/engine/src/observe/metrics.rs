@@ -14,6 +14,8 @@ use crate::running::{BackendRecord, Running};
 use crate::shared::Shared;
 use crate::wait::seating::Seating;
 
+mod flows;
+
 /// The media type of the format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -28,6 +30,7 @@ pub(crate) fn render(shared: &Shared) -> String {
     if let Some(running) = shared.running() {
         let now = Tick(shared.epoch.elapsed().as_micros() as u64);
         routes(&running, &mut text);
+        flows::render(&running, &mut text);
         queues(&running, now, &mut text);
         backends(&running, &mut text);
         backends_now(&running, now, &mut text);

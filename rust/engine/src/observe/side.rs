@@ -225,6 +225,7 @@ async fn accept(shared: Arc<Shared>, buffers: Rc<RefCell<Buffers>>, socket: Arc<
         match rustix::net::accept_with(&**listener.get_ref(), flags) {
             Ok(client) => {
                 let socket = match kind {
+                    Kind::Udp => continue,
                     Kind::Tcp => TcpStream::from_std(client.into()).map(Socket::Tcp),
                     Kind::Unix => UnixStream::from_std(client.into()).map(Socket::Unix),
                 };
