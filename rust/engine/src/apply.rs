@@ -10,13 +10,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::{fmt, io};
 
-use plan::{Bind, Change, Plan, PlanError, Question, Sink, Trace};
+use plan::{Bind, Change, Listener, Plan, PlanError, Question, Sink, Trace};
 
 use crate::engine::{Engine, SEED};
 use crate::listen::{self, Opened, SocketFile};
 use crate::observe::facts::Fact;
 use crate::observe::side::{self, Order};
-use crate::running::Running;
+use crate::running::{DoorMap, Running};
 use crate::shared::Command;
 use crate::tls::{self, Files};
 
@@ -51,6 +51,8 @@ impl std::error::Error for ApplyError {}
 #[derive(Default)]
 pub(crate) struct Doors {
     by_bind: HashMap<Bind, u32>,
+    /// Doors without a socket, by the listener that clients of others are sent to.
+    inner: HashMap<Box<str>, u32>,
     files: HashMap<Bind, SocketFile>,
     next: u32,
 }
@@ -101,10 +103,12 @@ impl Engine {
 
         let opened: Vec<(u32, Opened)> = opened.into_iter().map(|one| doors.admit(one)).collect();
         let metrics: Vec<Opened> = metrics.into_iter().map(|one| doors.keep_file(one)).collect();
-        let retire: Vec<u32> = change.listeners.retire.iter().filter_map(|bind| doors.by_bind.remove(bind)).collect();
+        let gone = change.listeners.retire.iter().filter_map(|bind| doors.by_bind.remove(bind));
+        let mut retire: Vec<u32> = gone.collect();
+        retire.extend(doors.fit_inner(&plan));
         self.shared.max_clients.store(plan.max_clients, Ordering::Relaxed);
-        let listeners = doors.listeners(&plan);
-        let running = Arc::new(Running::new(plan, tls, listeners, previous.as_deref(), self.shared.workers.len()));
+        let map = doors.map(&plan);
+        let running = Arc::new(Running::new(plan, tls, map, previous.as_deref(), self.shared.workers.len()));
         self.shared.set_running(Arc::clone(&running));
         self.swap(&running, &opened, &retire);
         let now = self.shared.now();
@@ -173,17 +177,33 @@ impl Doors {
         self.files.clear();
     }
 
-    /// The listener's index for each door, by the door's number.
-    fn listeners(&self, plan: &Plan) -> Vec<Option<u32>> {
+    /// Gives every listener with TLS an inner door; returns those of listeners that have none any more.
+    fn fit_inner(&mut self, plan: &Plan) -> Vec<u32> {
+        let wanted = |listener: &&Listener| listener.tls.is_some();
+        for listener in plan.listeners.iter().filter(wanted) {
+            if !self.inner.contains_key(&listener.name) {
+                self.inner.insert(listener.name.clone(), self.next);
+                self.next += 1;
+            }
+        }
+        let is_gone = |name: &str| !plan.listeners.iter().filter(wanted).any(|listener| &*listener.name == name);
+        self.inner.extract_if(|name, _| is_gone(name)).map(|(_, door)| door).collect()
+    }
+
+    fn map(&self, plan: &Plan) -> DoorMap {
         let mut listeners = vec![None; self.next as usize];
+        let inner = plan.listeners.iter().map(|listener| self.inner.get(&listener.name).copied()).collect();
         for (index, listener) in plan.listeners.iter().enumerate() {
             for bind in &listener.binds {
                 if let Some(door) = self.by_bind.get(bind) {
                     listeners[*door as usize] = Some(index as u32);
                 }
             }
+            if let Some(door) = self.inner.get(&listener.name) {
+                listeners[*door as usize] = Some(index as u32);
+            }
         }
-        listeners
+        DoorMap { listeners, inner }
     }
 }
 

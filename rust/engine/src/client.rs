@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 
 use wire::Blame;
 
+use crate::arrival::Ends;
 use crate::clock::Seat;
 use crate::end::Conn;
 use crate::exchange::{After, Exchange};
 use crate::failure::Failure;
-use crate::observe::facts::Fact;
 use crate::observe::log::Record;
+use crate::presence::Presence;
 use crate::reply::{Answer, Asker};
 use crate::request_id::RequestId;
 use crate::socket::Socket;
@@ -32,23 +33,24 @@ pub(crate) struct Client {
     pub worker: Rc<Worker>,
     pub peer: IpAddr,
     pub door: u32,
-}
-
-/// Counts the connection and keeps its seat for as long as its task lives, panics included.
-struct Presence {
-    worker: Rc<Worker>,
-    seat: Seat,
+    /// Where the connection comes from and what it went to, if a PROXY header said so.
+    pub ends: Option<Box<Ends>>,
 }
 
 impl Client {
     pub(crate) fn new(worker: Rc<Worker>, peer: IpAddr, door: u32) -> Self {
-        worker.meter().clients.add(1);
-        Client { worker, peer, door }
+        Presence::announce(&worker);
+        Client { worker, peer, door, ends: None }
     }
 
-    /// The body of the connection's task. Its future lives as long as the connection, so what is rare is boxed.
-    pub(crate) fn serve(self, socket: Socket) -> impl Future<Output = ()> {
-        let mut down = Conn::new(socket);
+    /// A client on whose behalf somebody else has connected.
+    pub(crate) fn behind(self, ends: Option<Box<Ends>>) -> Self {
+        Client { ends, ..self }
+    }
+
+    /// The body of the connection's task; of what the client says, `early` has been read already. Its future lives as long as the connection, so what is rare is boxed.
+    pub(crate) fn serve(self, socket: Socket, early: Vec<u8>) -> impl Future<Output = ()> {
+        let mut down = Conn::with_ahead(socket, early);
         async move {
             let presence = poll_fn(|cx| Poll::Ready(Presence::new(&self.worker, cx))).await;
             let seat = presence.seat;
@@ -173,27 +175,11 @@ impl Client {
         if !listener.access_log || held.plan.log.access == plan::Sink::Off {
             return;
         }
+        let at = self.worker.clock.wall(self.worker.now());
         let record = Record {
-            at: self.worker.clock.wall(self.worker.now()),
-            id: id.as_bytes(),
-            client: self.peer,
-            request: None,
-            route: None,
-            pool: None,
-            backend: None,
-            attempts: &[],
-            status: failure.status(),
-            proxy_status: None,
-            sticky: None,
+            status: Some(failure.status()),
             reason: Some(failure.reason()),
-            bytes_in: 0,
-            bytes_out: 0,
-            queued: None,
-            connect: None,
-            first_byte: None,
-            total: std::time::Duration::ZERO,
-            reused: false,
-            leniency: None,
+            ..Record::of(at, id.as_bytes(), self.peer)
         };
         self.worker.log.write(&record, held.plan.log.format, &self.worker.shared.log);
     }
@@ -243,27 +229,11 @@ impl Waiting {
     }
 }
 
-impl Presence {
-    fn new(worker: &Rc<Worker>, cx: &Context<'_>) -> Self {
-        Presence { worker: Rc::clone(worker), seat: worker.clock.sit(cx.waker()) }
-    }
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.worker.clock.leave(self.seat);
-        self.worker.meter().clients.sub(1);
-        if std::thread::panicking() {
-            self.worker.meter().panics.add(1);
-            self.worker.shared.facts.push(Fact::ConnectionPanicked);
-        }
-    }
-}
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn size_of_future<F: Future>(_serve: impl Fn(Client, Socket) -> F) -> usize {
+    fn size_of_future<F: Future>(_serve: impl Fn(Client, Socket, Vec<u8>) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -19,9 +19,10 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use plan::{Progress, Request, Step, Tick, Until};
+use plan::{Progress, Request, Step, Tick};
 use wire::Head;
 
+use crate::arrival::Ends;
 use crate::client::Client;
 use crate::clock::Seat;
 use crate::end::Conn;
@@ -31,6 +32,7 @@ use crate::pick::Pick;
 use crate::reply::Answer;
 use crate::request_id::RequestId;
 use crate::running::Held;
+use crate::wait::turn::{Wait, step_back};
 use crate::worker::Worker;
 
 mod answer;
@@ -47,7 +49,6 @@ mod turn;
 use patience::Phase;
 use retry::Tries;
 use story::Story;
-use turn::Wait;
 
 /// What the client's connection does next.
 pub(crate) enum After {
@@ -76,6 +77,7 @@ pub(crate) struct Exchange {
     seat: Seat,
     peer: IpAddr,
     client: IpAddr,
+    ends: Option<Box<Ends>>,
     trusted: bool,
     last_request: bool,
     head: Option<Head>,
@@ -128,6 +130,7 @@ impl Exchange {
             seat,
             peer: client.peer,
             client: address,
+            ends: client.ends.clone(),
             trusted,
             last_request,
             id: RequestId::new(worker.clock.wall(started), worker.random()),
@@ -198,7 +201,8 @@ impl Exchange {
             Step::Send { pool, slot } => {
                 let pick = Pick::new(self.held.clone(), pool, slot);
                 if !is_next && pick.is_awaited() {
-                    return self.step_back(pick, Wait { pool, until: Until::Free });
+                    drop(pick);
+                    return Choice::Wait(step_back(&mut self.progress, pool));
                 }
                 if self.tries.count() == 0 {
                     pick.budget().request(self.story.started);
@@ -297,11 +301,7 @@ fn spoken(held: &Held, listener: u32) -> &plan::Http {
 }
 
 /// What `decide` says, with a pick that is held.
-enum Choice {
-    Go,
-    Answer(Box<Answer>),
-    Wait(Wait),
-}
+type Choice = crate::wait::turn::Choice<Box<Answer>>;
 
 /// How a request was answered.
 enum Sent {

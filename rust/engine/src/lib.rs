@@ -9,6 +9,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod apply;
+mod arrival;
 mod client;
 mod clock;
 mod drain;
@@ -21,12 +22,14 @@ mod listen;
 mod observe;
 mod pace;
 mod pick;
+mod presence;
 mod reply;
 mod request_id;
 mod running;
 mod shared;
 mod socket;
 mod status;
+mod tcp;
 #[allow(dead_code, unused_imports, reason = "handshakes will read the rest")]
 mod tls;
 mod tunnel;

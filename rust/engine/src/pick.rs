@@ -55,6 +55,11 @@ impl Pick {
         (&self.pool().addresses[self.slot as usize], self.pool().connect_ms)
     }
 
+    /// The PROXY header that the backend wants to be told by for whom a connection is.
+    pub(crate) fn proxy_protocol(&self) -> Option<wire::proxy_protocol::Version> {
+        self.pool().proxy_protocol
+    }
+
     /// Milliseconds without a byte after which a tunnel ends.
     pub(crate) fn idle_ms(&self) -> u32 {
         self.pool().idle_ms

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use plan::{Http, Listener, Plan, PoolPlan};
+use plan::{Http, Listener, Plan, PoolPlan, Service};
 
 use crate::observe::meter::Meter;
 use crate::tls::Tls;
@@ -26,9 +26,20 @@ pub(crate) struct Running {
     pub generation: u64,
     /// Listener index by door; `None` once the door is retired.
     doors: Vec<Option<u32>>,
+    /// The door of each listener that has no socket, for those who are sent there by another.
+    inner: Vec<Option<u32>>,
     listeners: Vec<ListenerMeters>,
     backends: Vec<Vec<Arc<BackendRecord>>>,
     seatings: Vec<Arc<Seating>>,
+}
+
+/// Which door leads where.
+#[derive(Default)]
+pub(crate) struct DoorMap {
+    /// Listener index by door.
+    pub listeners: Vec<Option<u32>>,
+    /// Inner door by listener index.
+    pub inner: Vec<Option<u32>>,
 }
 
 /// The meters of a listener.
@@ -53,14 +64,8 @@ pub(crate) struct BackendRecord {
 }
 
 impl Running {
-    /// Builds on what `previous` counted. `doors` maps each door to its listener's index.
-    pub(crate) fn new(
-        plan: Plan,
-        tls: Tls,
-        doors: Vec<Option<u32>>,
-        previous: Option<&Running>,
-        workers: usize,
-    ) -> Self {
+    /// Builds on what `previous` counted.
+    pub(crate) fn new(plan: Plan, tls: Tls, map: DoorMap, previous: Option<&Running>, workers: usize) -> Self {
         let routes = previous.map(Running::route_meters).unwrap_or_default();
         let records = previous.map(Running::backend_records).unwrap_or_default();
         let meter = |listener: &str, route: &str| {
@@ -72,7 +77,7 @@ impl Running {
             known.map(Arc::clone).unwrap_or_else(|| Arc::new(FlowMeter::new(workers)))
         };
         let listeners = plan.listeners.iter().map(|listener| ListenerMeters {
-            routes: listener.routes().iter().map(|route| meter(&listener.name, &route.name)).collect(),
+            routes: route_names(listener).map(|route| meter(&listener.name, route)).collect(),
             unrouted: meter(&listener.name, ""),
             flows: flows(&listener.name),
         });
@@ -94,7 +99,8 @@ impl Running {
             listeners: listeners.collect(),
             backends: backends.collect(),
             generation: previous.map_or(0, |running| running.generation) + 1,
-            doors,
+            doors: map.listeners,
+            inner: map.inner,
             tls,
             plan,
         }
@@ -104,6 +110,11 @@ impl Running {
     pub(crate) fn listener(&self, door: u32) -> Option<(u32, &Listener)> {
         let index = (*self.doors.get(door as usize)?)?;
         Some((index, self.plan.listeners.get(index as usize)?))
+    }
+
+    /// The door by which clients of other doors come to a listener.
+    pub(crate) fn inner_door(&self, listener: u32) -> Option<u32> {
+        self.inner.get(listener as usize).copied().flatten()
     }
 
     /// What the listener behind a door says about HTTP, and its index; `None` if it is retired or speaks something else.
@@ -176,8 +187,8 @@ impl Running {
         let mut known = HashMap::new();
         for (listener, meters) in self.plan.listeners.iter().zip(&self.listeners) {
             known.insert((&*listener.name, ""), &meters.unrouted);
-            for (route, meter) in listener.routes().iter().zip(&meters.routes) {
-                known.insert((&*listener.name, &*route.name), meter);
+            for (route, meter) in route_names(listener).zip(&meters.routes) {
+                known.insert((&*listener.name, route), meter);
             }
         }
         known
@@ -192,6 +203,15 @@ impl Running {
         }
         known
     }
+}
+
+/// The names of a listener's routes, of requests or of names, in the order of the file.
+pub(crate) fn route_names(listener: &Listener) -> impl Iterator<Item = &str> {
+    let names = match &listener.service {
+        Service::Names(names) => &*names.routes,
+        _ => &[],
+    };
+    listener.routes().iter().map(|route| &*route.name).chain(names.iter().map(|route| &*route.name))
 }
 
 impl BackendRecord {

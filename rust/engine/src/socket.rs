@@ -12,6 +12,8 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::arrival::Ends;
+
 /// A connected stream, registered with the worker's runtime.
 pub(crate) enum Socket {
     Tcp(TcpStream),
@@ -69,6 +71,12 @@ impl Socket {
             Socket::Unix(stream) => stream.as_fd(),
         };
         rustix::net::recv(fd, &mut [0u8; 1], flags).map(|(count, _)| count)
+    }
+
+    /// Where the connection comes from and what it went to; `None` if these are no addresses with ports.
+    pub(crate) fn ends(&self) -> Option<Ends> {
+        let stream = self.tcp()?;
+        Some((stream.peer_addr().ok()?, stream.local_addr().ok()?))
     }
 
     /// The TCP socket, if it is one.

@@ -1,3 +1,4 @@
 //! Waiting for something that other requests decide.
 
 pub(crate) mod seating;
+pub(crate) mod turn;

@@ -21,6 +21,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::MissedTickBehavior;
 
+use crate::arrival::{self, Arrival};
 use crate::client;
 use crate::clock::{Clock, TICK_MS};
 use crate::end::Buffers;
@@ -265,8 +266,19 @@ impl Worker {
         // Registering fails only when the kernel has no memory for it; the client sees a reset then.
         let Ok(socket) = socket else { return };
         self.meter().accepted.add(1);
-        let client = client::Client::new(Rc::clone(self), peer, door);
-        tokio::task::spawn_local(client.serve(socket));
+        if self.is_direct(door) {
+            let client = client::Client::new(Rc::clone(self), peer, door);
+            tokio::task::spawn_local(client.serve(socket, Vec::new()));
+        } else {
+            tokio::task::spawn_local(Arrival::new(Rc::clone(self), peer, door).serve(socket));
+        }
+    }
+
+    /// Whether clients at this door speak HTTP from their first byte on.
+    fn is_direct(&self, door: u32) -> bool {
+        let listens = |held: &Held| held.listener(door).map(|(_, listener)| arrival::is_direct(listener));
+        let now = self.running.borrow().as_ref().and_then(listens);
+        now.or_else(|| self.held(door).as_ref().and_then(listens)).unwrap_or(true)
     }
 
     /// Makes room for a client by closing the one that has been idle for longest; false if none is idle.

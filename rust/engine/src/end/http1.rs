@@ -44,7 +44,7 @@ pub(crate) struct Conn {
     /// Neither side has said that this is the last message.
     reusable: bool,
     interims: u8,
-    announced_s: Option<u32>,
+    announced_s: Option<u16>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,11 @@ impl Conn {
             interims: 0,
             announced_s: None,
         }
+    }
+
+    /// A connection of which some bytes have been read already.
+    pub(crate) fn with_ahead(socket: Socket, bytes: Vec<u8>) -> Self {
+        Conn { ahead: Ahead::new(bytes), ..Conn::new(socket) }
     }
 
     pub(crate) fn socket(&self) -> &Socket {
@@ -223,7 +228,7 @@ impl Conn {
         }
         self.reader = BodyReader::of_response(head.framing());
         self.reusable &= head.keep_alive() && !matches!(head.framing(), Framing::UntilClose);
-        self.announced_s = head.keep_alive_timeout();
+        self.announced_s = head.keep_alive_timeout().map(|seconds| seconds.min(u16::MAX.into()) as u16);
         self.reading = Reading::Body;
         let part = if self.reader.is_done() {
             self.ahead.extend(&receive[rest]);

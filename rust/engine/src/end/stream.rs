@@ -12,6 +12,10 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Ahead { bytes, start: 0 }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }

@@ -77,7 +77,8 @@ impl Exchange {
 
     async fn connect(&self, worker: &Worker, down: &mut Conn) -> Result<Box<Conn>, Failure> {
         let (address, _) = self.pick().address();
-        let mut connecting = pin!(connect(address.clone(), worker.descriptor_limit));
+        let header = self.proxy_header(down);
+        let mut connecting = pin!(connect(address.clone(), worker.descriptor_limit, &header));
         let watching = self.watching && down.has_read_all();
         poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
@@ -99,6 +100,16 @@ impl Exchange {
         .await
     }
 
+    /// What the backend is told of the client ahead of everything else; nothing where it does not ask.
+    fn proxy_header(&self, down: &Conn) -> Vec<u8> {
+        let mut header = Vec::new();
+        if let Some(version) = self.pick().proxy_protocol() {
+            let ends = self.ends.as_deref().copied().or_else(|| down.socket().ends());
+            wire::proxy_protocol::write(version, ends, &mut header);
+        }
+        header
+    }
+
     fn use_upstream(&mut self, up: Upstream) {
         self.tries.sends(up.sent);
         self.up = Some(up);
@@ -113,9 +124,10 @@ impl Exchange {
         Self::shelve(worker, &self.held, &pick, up, now);
     }
 
-    /// Keeps a connection for later if all of its answer has been read and both sides agree.
+    /// Keeps a connection for later if all of its answer has been read, both sides agree, and it has not been introduced
+    /// as one client's.
     pub(super) fn shelve(worker: &Worker, held: &Held, pick: &Pick, up: Upstream, now: Tick) {
-        if up.conn.is_clean() && worker.wants(pick.live(), held) {
+        if up.conn.is_clean() && pick.proxy_protocol().is_none() && worker.wants(pick.live(), held) {
             let terms = pick.terms(up.conn.announced_keepalive());
             worker.upstream.borrow_mut().put(pick.live(), up.conn, terms, now);
         }

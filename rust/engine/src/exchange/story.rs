@@ -121,16 +121,14 @@ impl Story {
 
     /// Writes the line of an exchange that `took` so long.
     pub(super) fn log(&self, worker: &Worker, took: Duration, names: &Names<'_>, format: LogFormat) {
+        let at = worker.clock.wall(self.started) + took;
         let record = Record {
-            at: worker.clock.wall(self.started) + took,
-            id: names.id,
-            client: names.client,
             request: names.request,
             route: names.route,
             pool: names.pool,
             backend: names.backend,
             attempts: names.attempts,
-            status: self.status,
+            status: Some(self.status),
             proxy_status: self.error,
             sticky: names.sticky,
             reason: self.reason,
@@ -142,6 +140,7 @@ impl Story {
             total: took,
             reused: self.reused,
             leniency: names.request.and_then(Head::leniency),
+            ..Record::of(at, names.id, names.client)
         };
         worker.log.write(&record, format, &worker.shared.log);
     }

@@ -54,18 +54,22 @@ pub(crate) struct Record<'a> {
     pub at: Duration,
     pub id: &'a [u8],
     pub client: IpAddr,
+    /// What is spoken, where no request says it.
+    pub proto: Option<&'static str>,
+    /// The name that was asked for, where no request says it.
+    pub host: Option<&'a [u8]>,
     pub request: Option<&'a Head>,
     pub route: Option<&'a str>,
     pub pool: Option<&'a str>,
     pub backend: Option<&'a str>,
     /// Backends that were tried in vain, and why.
     pub attempts: &'a [(&'a str, &'static str)],
-    /// 0: the exchange ended without an answer.
-    pub status: u16,
+    /// 0: the exchange ended without an answer. `None`: what is spoken knows no answers.
+    pub status: Option<u16>,
     pub proxy_status: Option<&'static str>,
     /// How it was found out to which backend the client belongs.
     pub sticky: Option<&'static str>,
-    pub reason: Option<&'static str>,
+    pub reason: Option<&'a str>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub queued: Option<Duration>,
@@ -75,6 +79,36 @@ pub(crate) struct Record<'a> {
     pub reused: bool,
     /// The rule that `lenient: true` waived for this request.
     pub leniency: Option<&'static str>,
+}
+
+impl<'a> Record<'a> {
+    /// Of something that has ended, of which nothing else is known.
+    pub(crate) fn of(at: Duration, id: &'a [u8], client: IpAddr) -> Self {
+        Record {
+            at,
+            id,
+            client,
+            proto: None,
+            host: None,
+            request: None,
+            route: None,
+            pool: None,
+            backend: None,
+            attempts: &[],
+            status: None,
+            proxy_status: None,
+            sticky: None,
+            reason: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            queued: None,
+            connect: None,
+            first_byte: None,
+            total: Duration::ZERO,
+            reused: false,
+            leniency: None,
+        }
+    }
 }
 
 /// A worker's side of the log.
@@ -208,10 +242,10 @@ fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"client\":\"");
     address(record.client, out);
     out.push(b'"');
-    string("proto", record.request.map(protocol), out);
+    string("proto", record.request.map(protocol).or(record.proto.map(str::as_bytes)), out);
     out.extend_from_slice(b",\"tls\":null");
     string("method", record.request.map(Head::method_name), out);
-    string("host", record.request.map(Head::host), out);
+    string("host", record.request.map(Head::host).or(record.host), out);
     string("path", record.request.map(Head::received_target), out);
     string("route", record.route.map(str::as_bytes), out);
     string("pool", record.pool.map(str::as_bytes), out);
@@ -228,7 +262,7 @@ fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"}");
     }
     out.extend_from_slice(b"],\"status\":");
-    number(u64::from(record.status), out);
+    status(record.status, b"null", out);
     string("proxy_status", record.proxy_status.map(str::as_bytes), out);
     out.extend_from_slice(b",\"bytes_in\":");
     number(record.bytes_in, out);
@@ -270,10 +304,10 @@ fn combined(record: &Record<'_>, stamp: &Stamp, out: &mut Vec<u8>) {
         out.push(b' ');
         out.extend_from_slice(protocol(head));
     } else {
-        out.push(b'-');
+        out.extend_from_slice(record.proto.unwrap_or("-").as_bytes());
     }
     out.extend_from_slice(b"\" ");
-    number(u64::from(record.status), out);
+    status(record.status, b"-", out);
     out.push(b' ');
     number(record.bytes_out, out);
     for name in [&b"referer"[..], b"user-agent"] {
@@ -306,6 +340,13 @@ fn string(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
             out.push(b'"');
         }
         None => out.extend_from_slice(b"\":null"),
+    }
+}
+
+fn status(value: Option<u16>, none: &[u8], out: &mut Vec<u8>) {
+    match value {
+        Some(value) => number(u64::from(value), out),
+        None => out.extend_from_slice(none),
     }
 }
 

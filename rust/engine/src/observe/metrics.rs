@@ -15,6 +15,7 @@ use crate::shared::Shared;
 use crate::wait::seating::Seating;
 
 mod flows;
+mod sessions;
 
 /// The media type of the format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,6 +32,7 @@ pub(crate) fn render(shared: &Shared) -> String {
         let now = Tick(shared.epoch.elapsed().as_micros() as u64);
         routes(&running, &mut text);
         flows::render(&running, &mut text);
+        sessions::render(&running, &mut text);
         queues(&running, now, &mut text);
         backends(&running, &mut text);
         backends_now(&running, now, &mut text);
@@ -93,15 +95,7 @@ fn traffic(sum: Sum<'_>, text: &mut Text) {
     text.family("pylb_tunnel_bytes_total", "counter", "Bytes after a switch of protocols.");
     text.sample("pylb_tunnel_bytes_total", &[("direction", "in")], sum(&|meter| meter.tunnels.bytes_in.value()));
     text.sample("pylb_tunnel_bytes_total", &[("direction", "out")], sum(&|meter| meter.tunnels.bytes_out.value()));
-    text.gauge("pylb_tcp_sessions", "TCP sessions open now.", sum(&|meter| meter.sessions.open.value()));
-    text.family("pylb_tcp_bytes_total", "counter", "Bytes of TCP sessions.");
-    text.sample("pylb_tcp_bytes_total", &[("direction", "in")], sum(&|meter| meter.sessions.bytes_in.value()));
-    text.sample("pylb_tcp_bytes_total", &[("direction", "out")], sum(&|meter| meter.sessions.bytes_out.value()));
-    text.counter(
-        "pylb_turned_away_total",
-        "Connections closed before anything was spoken on them: no PROXY header, no TLS, no name that is known.",
-        sum(&|meter| meter.turned_away.value()),
-    );
+    sessions::totals(sum, text);
     text.family("pylb_upstream_connections_total", "counter", "Connections that requests went to backends by.");
     text.sample("pylb_upstream_connections_total", &[("kind", "new")], sum(&|meter| meter.connected.value()));
     text.sample("pylb_upstream_connections_total", &[("kind", "reused")], sum(&|meter| meter.reused.value()));
@@ -124,6 +118,9 @@ fn traffic(sum: Sum<'_>, text: &mut Text) {
 fn routes(running: &Running, text: &mut Text) {
     let each = |visit: Visitor<'_>| {
         for (index, listener) in running.plan.listeners.iter().enumerate() {
+            if listener.http().is_none() {
+                continue;
+            }
             let meters = running.meters(index as u32);
             visit(&[("listener", &listener.name), ("route", "")], &meters.unrouted.total());
             for (route, meter) in listener.routes().iter().zip(&meters.routes) {

@@ -313,26 +313,16 @@ impl Flow {
         let now = worker.now();
         let attempts: Vec<_> = self.failures.iter().map(|(backend, why)| (&**backend, *why)).collect();
         let record = Record {
-            at: worker.clock.wall(now),
-            id: b"",
-            client,
-            request: None,
-            route: None,
+            proto: Some("udp"),
             pool: stay.map(Stay::pool),
             backend: stay.map(Stay::name),
             attempts: &attempts,
-            status: 0,
-            proxy_status: None,
-            sticky: None,
             reason: end.reason(),
             bytes_in: self.counts.bytes_in,
             bytes_out: self.counts.bytes_out,
-            queued: None,
-            connect: None,
             first_byte: self.first_reply,
             total: now.since(self.started),
-            reused: false,
-            leniency: None,
+            ..Record::of(worker.clock.wall(now), b"", client)
         };
         worker.log.write(&record, format, &worker.shared.log);
     }

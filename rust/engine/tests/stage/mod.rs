@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod ledger;
+pub mod passed;
 pub mod worker;
 
 use std::io::{Read, Write};

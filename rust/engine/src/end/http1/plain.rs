@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
 
-use super::{Conn, Reading, Writing};
+use super::{AHEAD, Conn, Reading, Writing};
 
 impl Conn {
     /// From here on both directions are plain bytes.
@@ -35,6 +35,18 @@ impl Conn {
     /// Sends `bytes`; the caller has seen that there is room.
     pub(crate) fn offer_bytes(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         self.push(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// Reads ahead for whoever will take it, up to a bound, and hears of a reset. A FIN is kept for then.
+    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>, receive: &mut [u8]) -> Poll<()> {
+        while self.ahead.len() < AHEAD {
+            match ready!(self.socket.poll_read(cx, receive)) {
+                Ok(0) => return Poll::Pending,
+                Ok(count) => self.ahead.extend(&receive[..count]),
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     /// The socket, if all that comes from here comes from it.
