@@ -65,10 +65,16 @@ mod tests {
     use super::*;
     use crate::{Pages, Parsed, Rules, parse_request};
 
-    fn client_of(peer: &str, lines: &str) -> String {
+    fn head_with(lines: &str) -> Head {
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
-        let parsed = parse_request(text.as_bytes(), &mut 0, &Rules::default(), &mut Pages::default());
-        let Parsed::Done { head, .. } = parsed else { panic!("{parsed:?}") };
+        match parse_request(text.as_bytes(), &mut 0, &Rules::default(), &mut Pages::default()) {
+            Parsed::Done { head, .. } => head,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn client_of(peer: &str, lines: &str) -> String {
+        let head = head_with(lines);
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         client(peer.parse().unwrap(), &trusted, &head).to_string()
     }
@@ -90,6 +96,13 @@ mod tests {
         assert_eq!(client_of("10.0.0.1", "X-Forwarded-For: [2001:db8::7]:443\r\n"), "2001:db8::7");
         assert_eq!(client_of("10.0.0.1", "X-Forwarded-For: 1.2.3.4:5000\r\n"), "1.2.3.4");
         assert_eq!(client_of("10.0.0.1", ""), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_proxy_next_to_the_client_says_how_it_came() {
+        let came = |lines: &str| came_by_https(&head_with(lines));
+        assert!(came("X-Forwarded-Proto: https\r\n") && came("X-Forwarded-Proto: HTTPS , http\r\n"));
+        assert!(!came("X-Forwarded-Proto: http, https\r\n") && !came("X-Forwarded-Proto: httpsx\r\n") && !came(""));
     }
 
     #[test]
