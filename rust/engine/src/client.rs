@@ -195,8 +195,8 @@ impl Client {
         if !flushed.await || (down.has_read_all() && !down.has_ahead()) {
             return;
         }
-        down.socket().shutdown_write();
         poll_fn(|cx| {
+            down.shutdown_write(cx);
             let gone = down.poll_discard(cx, &mut self.worker.buffers.borrow_mut().receive);
             if clock.expired(seat) || self.worker.is_stopping() { Poll::Ready(()) } else { gone }
         })

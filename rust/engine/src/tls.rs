@@ -12,23 +12,30 @@ use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
 
 pub(crate) mod backend;
+pub(crate) mod budget;
 pub(crate) mod certificate;
 pub(crate) mod client_auth;
+pub(crate) mod facts;
 mod fingerprint;
+pub(crate) mod handshake;
 pub mod internal;
 mod names;
 mod place;
 mod prepare;
 mod reason;
 mod renewals;
+mod runs;
 pub(crate) mod server;
+mod session;
 mod shown;
+pub(crate) mod stream;
 mod tickets;
 #[cfg(test)]
 mod workshop;
 
 pub(crate) use backend::ClientTls;
 pub(crate) use certificate::ClientCertificate;
+pub(crate) use handshake::{Handshake, Knock, Patience, TlsFailure, accept, connect};
 pub(crate) use prepare::{Tls, prepare};
 pub(crate) use renewals::Renewals;
 pub(crate) use server::{Choice, ServerTls};

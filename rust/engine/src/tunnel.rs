@@ -161,8 +161,8 @@ impl Way {
             Poll::Ready(Ok(())) => {}
         }
         if self.state == State::Ending {
-            to.socket().shutdown_write();
-            return self.set(State::Ended);
+            to.shutdown_write(cx);
+            return if to.poll_room(cx).is_pending() { Turn::Waits } else { self.set(State::Ended) };
         }
         if self.streak >= splice::ENOUGH
             && let Some(turn) = self.splice(cx, from, to, &mut buffers.pipes)

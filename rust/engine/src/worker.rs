@@ -34,6 +34,7 @@ use crate::observe::meter::WorkerMeter;
 use crate::running::{Held, Running};
 use crate::shared::{Command, Shared};
 use crate::socket::Socket;
+use crate::tls::budget::Budget;
 use crate::udp::Udp;
 use crate::upstream::pool::Pool;
 
@@ -55,6 +56,8 @@ pub(crate) struct Worker {
     pub upstream: RefCell<Pool>,
     udp: RefCell<Udp>,
     pub log: Log,
+    /// The line for handshakes.
+    pub handshakes: Budget,
     pub descriptor_limit: u64,
     /// What backends are held to: a listener's own limits are for requests.
     pub response_rules: wire::Rules,
@@ -108,6 +111,8 @@ async fn root(worker: &Rc<Worker>, inbox: &mut UnboundedReceiver<Command>, kept:
     let mut doors = Doors::default();
     worker.resume(&mut doors, &kept.borrow());
     tokio::task::spawn_local(keep_upstream(Rc::clone(worker)));
+    let dealer = Rc::clone(worker);
+    tokio::task::spawn_local(async move { dealer.handshakes.deal().await });
     let mut tick = tokio::time::interval(Duration::from_millis(u64::from(TICK_MS)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -144,6 +149,7 @@ impl Worker {
             upstream: RefCell::default(),
             udp: RefCell::default(),
             log: Log::new(),
+            handshakes: Budget::new(),
             descriptor_limit,
             response_rules: wire::Rules::default(),
             running: RefCell::new(None),

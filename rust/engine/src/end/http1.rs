@@ -258,7 +258,7 @@ impl Conn {
             && self.reading == Reading::Done
             && self.writing == Writing::Done
             && self.ahead.is_empty()
-            && self.backlog.is_empty()
+            && !self.has_backlog()
     }
 
     // ---- both roles
@@ -290,17 +290,25 @@ impl Conn {
             }
             self.backlog.sent(count);
         }
-        Poll::Ready(Ok(()))
+        self.socket.poll_flush(cx).map_err(|error| {
+            self.broken = true;
+            error
+        })
+    }
+
+    /// Sends FIN behind everything that was offered; the other direction stays open.
+    pub(crate) fn shutdown_write(&mut self, cx: &mut Context<'_>) {
+        self.socket.shutdown_write(cx);
     }
 
     /// Whether the peer still has to take bytes that are ours to send.
     pub(crate) fn has_backlog(&self) -> bool {
-        !self.backlog.is_empty()
+        !self.backlog.is_empty() || self.socket.unsent() > 0
     }
 
     /// How many those are.
     pub(crate) fn backlog_len(&self) -> usize {
-        self.backlog.rest().len()
+        self.backlog.rest().len() + self.socket.unsent()
     }
 
     /// How long the backend said it keeps this connection: what it announced less a second.
