@@ -116,7 +116,7 @@ def test_warnings_do_not_make_a_file_invalid() -> None:
     Path("pylb.yaml").write_text(GOOD + "  spare: {backends: [127.0.0.1:9002]}\n")
     result = run("check")
     assert result.exit_code == 0
-    assert 'pylb.yaml:5:3: warning: no route uses the pool "spare"' in result.output
+    assert 'pylb.yaml:5:3: warning: nothing uses the pool "spare"' in result.output
 
 
 def test_a_missing_file_is_one_line_and_exit_1() -> None:

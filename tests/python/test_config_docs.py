@@ -34,11 +34,11 @@ def test_the_yaml_on_the_page_is_valid(tmp_path: Path) -> None:
 
 def test_the_schema_says_what_a_user_writes_not_what_it_becomes() -> None:
     schema = docs.schema()
-    timeouts = schema["$defs"]["ListenerTimeouts"]["properties"]
+    timeouts = schema["$defs"]["HttpTimeouts"]["properties"]
     assert timeouts["head"]["default"] == "10s"
     assert timeouts["head"]["type"] == "string"
     assert "null" not in json.dumps(schema)
-    kinds = [kind.get("type") for kind in schema["$defs"]["Listener"]["properties"]["bind"]["anyOf"]]
+    kinds = [kind.get("type") for kind in schema["$defs"]["HttpListener"]["properties"]["bind"]["anyOf"]]
     assert kinds == ["string", "array"]
 
 

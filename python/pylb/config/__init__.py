@@ -8,9 +8,9 @@ What was written is kept apart from what it means, in three steps:
 Every step reports all of its mistakes at once, each with file, line and column. Nothing here runs or executes
 what the file names.
 
-The model is split by subject: listeners.py, routes.py, pools.py, checks.py, sticky.py; section.py says how
-fields are declared. Single values are read in scalar.py, text.py, address.py and small files for one kind
-each; what no single key can show is looked for in cross.
+The model is split by subject: listeners.py (with http.py, listening.py, tls.py), routes.py, sni.py, pools.py,
+checks.py, sticky.py; section.py says how fields are declared. Single values are read in scalar.py, text.py,
+address.py and small files for one kind each; what no single key can show is looked for in cross.
 
 Loading. All raise `ConfigInvalid`, whose `errors` is a list of `Mistake`; OSError if the file cannot be read:
 
@@ -30,7 +30,8 @@ A source remembers how to load again (reload, watch):
 What is loaded:
 
     Config.model: Settings              frozen pydantic model, every default filled in (see model.py)
-        .listeners[name].bind: tuple[str, ...]
+        .listeners[name]                one class for each protocol, all with .bind (tuple[str, ...]),
+                                        .protocol, .access_log and .pools
         .pools[name].backends           Backend (.address as written) or DnsBackend (.dns, .refresh);
                                         both: .weight .backup .max_in_flight
         .pools[name].health: HttpCheck | TcpCheck | None
@@ -50,6 +51,10 @@ What is loaded:
     Config.file: Path | None            the main file; None for flags and the demo
     Config.files: tuple[Path, ...]      every file that was read, the main file first
     Config.pages: tuple[Path, ...]      files that are sent to clients; read anew for each draft
+    Config.certificates: tuple[Path, ...]       certificates, keys and authorities; watched on their own
+    Config.contents() -> Contents       what is in them: .files (dict of the names in the draft, and "system",
+                                        to bytes) and .unusable; certificates that pylb makes are not in it,
+                                        see tls_files.py: internal, internal_files, internal_folder
     Config.keys: dict[str, tuple[bytes, ...]]   the keys of pools that name their own
     Config.warnings: tuple[Mistake, ...]        legal but surely not meant: unused pools, useless keys
     Config.draft(*, resolve: Resolve = resolve, descriptors: int | None = None) -> bytes

@@ -36,6 +36,13 @@ def bind(value: object, info: ValidationInfo) -> str:
     return value
 
 
+def datagram_bind(value: object, info: ValidationInfo) -> str:
+    """`0.0.0.0:5353`, `:5353`, `[::]:53`."""
+    if isinstance(value, str) and value.startswith(("unix:", "fd:")):
+        raise wrong(f"{shown(value)} takes no datagrams here", "write for example 0.0.0.0:5353")
+    return bind(value, info)
+
+
 def backend(value: object, info: ValidationInfo) -> str:
     """`10.0.0.1:9001`, `[::1]:9001`, `name:9001`, `unix:/run/app.sock`."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -138,6 +145,9 @@ def _schema(example: str) -> WithJsonSchema:
 
 
 Bind = Annotated[str, BeforeValidator(bind), _schema("0.0.0.0:8080"), Kind("address", ":8080")]
+DatagramBind = Annotated[
+    str, BeforeValidator(datagram_bind), _schema("0.0.0.0:5353"), Kind("address", ":5353")
+]
 Address = Annotated[str, BeforeValidator(backend), _schema("10.0.0.1:9001"), Kind("address", "10.0.0.1:9001")]
 AdminBind = Annotated[
     str,

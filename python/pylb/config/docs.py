@@ -3,7 +3,7 @@
 Nothing is described here, only laid out: a sentence about a key stands under its field in the model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -51,7 +51,7 @@ def page() -> str:
     return "\n".join(
         [
             _INTRODUCTION,
-            *(part for path, section in _sections("", Settings) for part in _table(path, section)),
+            *(part for path, section in _once(_sections("", Settings)) for part in _table(path, section)),
         ]
     )
 
@@ -63,6 +63,16 @@ def _sections(path: str, section: type[Section]) -> Iterator[tuple[str, type[Sec
         for one in inner:
             suffix = f" ({_tag(one)})" if len(inner) > 1 else ""
             yield from _sections(f"{path}.{key}{below}{suffix}".lstrip("."), one)
+
+
+def _once(sections: Iterable[tuple[str, type[Section]]]) -> Iterator[tuple[str, type[Section]]]:
+    """Of those that stand under the same key in several places, only the first."""
+    seen = set()
+    for path, section in sections:
+        known = (path.rpartition(".")[2], section)
+        if known not in seen:
+            yield path, section
+        seen.add(known)
 
 
 def _inner(field: FieldInfo) -> tuple[str, list[type[Section]]]:
@@ -80,8 +90,11 @@ def _only_sections(annotation: Any) -> list[type[Section]]:
 
 
 def _tag(section: type[Section]) -> str:
-    """What tells this section from the others that may stand in its place: its own first key."""
-    return next(key for key in section.model_fields if key in section.__annotations__)
+    """What tells this section from the others that may stand in its place: the only value of a key of its
+    own, or its own first key."""
+    own = [key for key in section.model_fields if key in section.__annotations__]
+    values = [get_args(section.model_fields[key].annotation) for key in own]
+    return next((str(only[0]) for only in values if len(only) == 1), own[0])
 
 
 def _table(path: str, section: type[Section]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Settings -> the draft: what the core compiles, with every default filled in, every name resolved.
 
 A draft keeps the file's keys and list positions, so the path of an error in the draft is a path in the file.
-Times are whole milliseconds, sizes bytes. It is JSON and holds no secret, so it may be printed.
+Times are whole milliseconds, sizes bytes. It is JSON and holds no secret, so it may be printed: files of TLS
+are only named in it, and what is in them crosses to the core beside it (tls_files.py).
 """
 
 import resource
@@ -10,22 +11,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pylb.config.address import host_port
-from pylb.config.listeners import Listener
+from pylb.config.listener_draft import listener_draft
 from pylb.config.model import Settings
 from pylb.config.pages import Pages
 from pylb.config.pool_draft import pool_draft
-from pylb.config.route_draft import route_draft
-from pylb.config.scalar import milliseconds
 from pylb.config.text import ip
+from pylb.config.tls_files import internal_files
 from pylb.errors import Path
 
 STAND_IN = "192.0.2.1"
 """The address of a name that has none (RFC 5737: nobody's), so that the core can check the rest."""
-
-TLS_HANDSHAKE = 10_000
-"""Milliseconds of a whole handshake with a client."""
-HELLO = 5_000
-"""Milliseconds in which a client has to say what it wants, where that is told before its protocol begins."""
 
 SPARE_DESCRIPTORS = 64
 """Kept for listeners, logs, health checks and the admin socket."""
@@ -45,7 +40,10 @@ def draft(
         name: pool_draft(pool, ("pools", name), names.address, pages) for name, pool in settings.pools.items()
     }
     plain = {
-        "listeners": {name: _listener(listener) for name, listener in settings.listeners.items()},
+        "listeners": {
+            name: listener_draft(listener, internal_files(settings, name))
+            for name, listener in settings.listeners.items()
+        },
         "pools": pools,
         "metrics": list(settings.metrics.bind),
         "log": {"access": settings.log.access, "format": settings.log.format},
@@ -101,29 +99,3 @@ class _Names:
             self.unresolved.append((path, f'"{host}" has no address: {found.strerror or found}'))
             return STAND_IN
         return found[0]
-
-
-def _listener(listener: Listener) -> dict[str, Any]:
-    return {
-        "bind": list(listener.bind),
-        "protocol": listener.protocol,
-        "proxy_protocol": None,
-        "tls": None,
-        "redirect_https": None,
-        "pool": None,
-        "udp": None,
-        "names": [],
-        "trusted_proxies": list(listener.trusted_proxies),
-        "timeouts": {
-            **milliseconds(listener.timeouts.model_dump()),
-            "tls_handshake": TLS_HANDSHAKE,
-            "hello": HELLO,
-        },
-        "limits": listener.limits.model_dump(),
-        "lenient": listener.lenient,
-        "encoded_slash": listener.encoded_slash,
-        "half_close": listener.half_close,
-        "path": listener.path,
-        "access_log": listener.access_log == "on",
-        "routes": [route_draft(route) for route in listener.routes],
-    }

@@ -128,7 +128,8 @@ def _is_nothing(error: ErrorDetails) -> bool:
 def _replaced(spot: _Spot) -> str:
     """The required key that an unknown or unsupported key was written for."""
     key = str(spot.path[-1])
-    return spot.section.later.get(key) or suggest(key, spot.section.model_fields)
+    section = spot.section
+    return section.later.get(key) or section.instead.get(key) or suggest(key, section.model_fields)
 
 
 def _mistake(spot: _Spot, error: ErrorDetails, tree: Tree) -> Mistake:

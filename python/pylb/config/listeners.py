@@ -1,73 +1,122 @@
-"""Listeners: where clients connect, how patient and how strict pylb is there, and the routes of their
-requests."""
+"""Listeners: one model for each protocol, so that a key of another is a mistake with a hint of its own."""
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Discriminator, Field, Tag
 
-from pylb.config import shorthand
-from pylb.config.routes import Route
-from pylb.config.scalar import Duration, OffOrSize, Size, Switch, Whole
-from pylb.config.section import Binds, Networks, Section, Some, default, point, refuse
+from pylb.config import protocols
+from pylb.config.http import HttpListener
+from pylb.config.listening import Connecting, Listening, Spoken, Terminating
+from pylb.config.scalar import Duration, Whole
+from pylb.config.section import DatagramBinds, Section, Some, default, gather, point
+from pylb.config.sni import NameRoute
+from pylb.config.text import Name
+
+_HTTP = ("limits", "lenient", "encoded_slash", "half_close", "path", "redirect_https", "http2")
+_ONLY_HTTP = point(*_HTTP, to="only protocol: http has it; remove it")
+_ONLY_UDP = point("udp", to="only protocol: udp has it; write protocol: udp, or remove it")
+_TRUSTED = point(
+    "trusted_proxies",
+    to="there are no headers to read; behind a proxy write proxy_protocol: {from: [NETWORK]}",
+)
+_ONE_POOL = "there are no requests to route; write pool: NAME"
 
 
-class ListenerTimeouts(Section):
+class TcpTimeouts(Section):
     """How long a listener waits for its clients."""
 
-    later = refuse("tls_handshake")
-    head: Duration = default("10s")
-    """For a complete request head, counted from its first byte; then 408."""
-    body_idle: Duration = default("60s")
-    """Between two pieces of a request body; then 408."""
-    keepalive: Duration = default("75s")
-    """For the next request on an open connection; then it is closed."""
-    send_idle: Duration = default("60s")
-    """For a client that takes no byte of an answer; then the connection is cut."""
+    elsewhere = gather(
+        point("idle", "connect", to="write it in timeouts of the pool"),
+        point("head", "body_idle", "keepalive", "send_idle", to="only protocol: http has it; remove it"),
+    )
+    tls_handshake: Duration = default("10s")
+    """For a TLS handshake; then the connection is cut."""
 
 
-class Limits(Section):
-    """What a listener refuses to take."""
+class TcpListener(Terminating):
+    """Any protocol over TCP: each connection goes to one backend, and bytes pass both ways as they are. With
+    `tls`, what backends get is decrypted."""
 
-    later = refuse("clients_per_ip")
-    head: Size = default("64KiB")
-    """A whole request head; then 431."""
-    fields: Whole = default(128)
-    """Header fields of one request; then 431."""
-    request_line: Size = default("8KiB")
-    """Method, target and version; then 414."""
-    field: Size = default("16KiB")
-    """One header field; then 431."""
-    body: OffOrSize = default("off")
-    """One request body; then 413. `off`: no limit."""
-    requests: Whole = default(10_000)
-    """Requests on one connection; after the last one it is closed."""
+    elsewhere = gather(_ONLY_HTTP, _ONLY_UDP, _TRUSTED, point("routes", to=_ONE_POOL))
+    instead = gather(routes="pool")
+    protocol: Annotated[Literal["tcp"], Spoken]
+    """Must be `tcp`."""
+    pool: Name = Field(examples=["postgres"])
+    """The pool whose backends serve. How long a session may be idle is said there."""
+    timeouts: TcpTimeouts = TcpTimeouts()
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that connections may go to."""
+        return (self.pool,)
 
 
-class Listener(Section):
-    """Where pylb listens, how strict it is there, and where each request goes."""
+class Udp(Section):
+    """When a flow ends: the datagrams of one client, and what is sent back."""
 
-    later = refuse("proxy_protocol", "http2", "tls", "udp", "redirect_https", pool="routes")
-    elsewhere = point("pool", to="in an http listener, write routes: [{pool: NAME}]")
-    bind: Annotated[Binds, Some] = Field(examples=["0.0.0.0:8080"])
-    """`0.0.0.0:8080`, `:8080` (all IPv4 and IPv6 addresses), `"[::]:80"` (IPv6 only), `unix:/run/x.sock` or
-    `fd:3`; one, or a list."""
-    protocol: Annotated[Literal["http"], BeforeValidator(shorthand.protocol)] = "http"
-    """What is spoken here."""
-    trusted_proxies: Networks = ()
-    """Networks whose `X-Forwarded-*` headers are believed. From everybody else they are removed."""
-    timeouts: ListenerTimeouts = ListenerTimeouts()
-    limits: Limits = Limits()
-    lenient: Switch = False
-    """Accept, and log, three old habits of HTTP/1 clients: lines that end without CR, equal `Content-Length`
-    fields repeated, folded header lines."""
-    encoded_slash: Literal["keep", "reject"] = "keep"
-    """`%2f` and `%5c` in a path: data that stays encoded, or 400."""
-    half_close: Literal["abort", "keep"] = "abort"
-    """A client that ends its side while an answer is owed: cancel the backend's work, or finish the
-    answer."""
-    path: Literal["normal", "raw"] = "normal"
-    """Send backends the normalised path, or the path as received (dot segments are then refused)."""
-    access_log: Literal["on", "off"] = "on"
-    """Whether requests here appear in the access log."""
-    routes: Annotated[tuple[Route, ...], Some] = Field(examples=["[{pool: web}]"])
-    """Tried from the first to the last; a request that none takes is answered with 404."""
+    idle: Duration = default("60s")
+    """After that long without a datagram in either direction."""
+    replies: Whole | None = None
+    """After so many datagrams from the backend: 1 for DNS. Left out: no limit."""
+    flows: Whole = default(65536)
+    """The most at once, over all workers; beyond that, the oldest ends."""
+
+
+class UdpListener(Listening):
+    """Any protocol over UDP: all datagrams of a client go to one backend, until they stop."""
+
+    elsewhere = gather(
+        _ONLY_HTTP,
+        point("routes", to=_ONE_POOL),
+        point("tls", to="there is no TLS over UDP; write protocol: tcp or http, or remove it"),
+        point("timeouts", to="write udp: {idle: 60s}"),
+        point("proxy_protocol", "trusted_proxies", to="datagrams have no header to read; remove it"),
+    )
+    instead = gather(routes="pool")
+    protocol: Annotated[Literal["udp"], Spoken]
+    """Must be `udp`."""
+    bind: Annotated[DatagramBinds, Some] = Field(examples=["0.0.0.0:5353"])
+    """`0.0.0.0:5353`, `:5353` (all IPv4 and IPv6 addresses) or `"[::]:53"` (IPv6 only); one, or a list."""
+    pool: Name = Field(examples=["resolvers"])
+    """The pool whose backends answer."""
+    udp: Udp = Udp()
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that datagrams may go to."""
+        return (self.pool,)
+
+
+class NamesListener(Connecting):
+    """TLS by the name that clients ask for, which they send in clear: connections are passed on encrypted as
+    they are, or handed to a listener that decrypts them."""
+
+    elsewhere = gather(
+        _ONLY_HTTP,
+        _ONLY_UDP,
+        _TRUSTED,
+        point("pool", to="write routes: [{pool: NAME}]"),
+        point("tls", to="nothing is decrypted here; write routes: [{terminate: LISTENER}], and tls there"),
+        point("timeouts", to="write timeouts in the pool, or in the listener that terminate names"),
+    )
+    instead = gather(pool="routes")
+    protocol: Annotated[Literal["tls"], Spoken]
+    """Must be `tls`."""
+    routes: Annotated[tuple[NameRoute, ...], Some] = Field(examples=["[{match: {sni: a.example}, pool: a}]"])
+    """Tried from the first to the last; a connection that none takes is closed."""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that connections may go to."""
+        return tuple(route.pool for route in self.routes if route.pool is not None)
+
+
+Listener = HttpListener | TcpListener | UdpListener | NamesListener
+
+AnyListener = Annotated[
+    Annotated[HttpListener, Tag("http")]
+    | Annotated[TcpListener, Tag("tcp")]
+    | Annotated[UdpListener, Tag("udp")]
+    | Annotated[NamesListener, Tag("tls")],
+    Discriminator(protocols.spoken),
+]

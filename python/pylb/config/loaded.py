@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pylb.config import cross
+from pylb.config import cross, tls_files
 from pylb.config.desired import Plain
 from pylb.config.draft import Resolve, carried_clients, draft, resolve
 from pylb.config.explain import explain, named
@@ -61,11 +61,22 @@ class Config:
         self, *, resolve: Resolve = resolve, descriptors: int | None = None
     ) -> tuple[Plain, list[Mistake]]:
         """The draft, and a mistake for each name without an address (one that nobody has stands in for it)
-        and for each page that cannot be read."""
+        and for each page or certificate that cannot be read."""
         clients = self.model.max_clients or carried_clients(descriptors)
         pages = Pages()
         plain, unresolved = draft(self.model, resolve, clients, pages)
-        return plain, [*self.nameless(unresolved), *pages.mistakes(self.tree)]
+        unusable = self.contents().mistakes(self.tree)
+        return plain, [*self.nameless(unresolved), *pages.mistakes(self.tree), *unusable]
+
+    @property
+    def certificates(self) -> tuple[FilePath, ...]:
+        """Every file of a certificate, key or authority, each once."""
+        names = (one.file for one in tls_files.named(self.model) if one.file != tls_files.SYSTEM)
+        return tuple(dict.fromkeys(map(FilePath, names)))
+
+    def contents(self) -> tls_files.Contents:
+        """What is in them, for the core, and which of them are of no use. Blocks."""
+        return tls_files.read(tls_files.named(self.model))
 
     def nameless(self, unresolved: Sequence[tuple[Path, str]]) -> list[Mistake]:
         """Names without an address, as mistakes."""

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from pylb.config import shorthand
 from pylb.config.address import AdminBind
-from pylb.config.listeners import Listener
+from pylb.config.listeners import AnyListener
 from pylb.config.pools import Pool
 from pylb.config.scalar import Auto, Pause
 from pylb.config.secret import Secret
@@ -68,7 +68,7 @@ class Settings(Section):
         Kind("file pattern, or list", "conf.d/*.yaml"),
     ] = ()
     """Further files, by name or pattern, whose `listeners` and `pools` belong to this configuration too."""
-    listeners: Annotated[dict[Name, Listener], Some] = Field(
+    listeners: Annotated[dict[Name, AnyListener], Some] = Field(
         examples=["{web: {bind: 0.0.0.0:8080, routes: [{pool: web}]}}"]
     )
     """Where requests come in, by name."""

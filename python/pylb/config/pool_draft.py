@@ -19,10 +19,9 @@ from pylb.config.sticky import (
     QuerySticking,
     Sticky,
 )
+from pylb.config.tls import BackendTls
+from pylb.config.tls_draft import pool_tls, server_name
 from pylb.errors import Path
-
-TLS_HANDSHAKE = 5_000
-"""Milliseconds of a whole handshake with a backend."""
 
 Address = Callable[[str, Path], str]
 """An address as written, and its path in the file -> one without names."""
@@ -34,18 +33,20 @@ def pool_draft(pool: Pool, path: Path, address: Address, pages: Pages) -> dict[s
     errors = pool.errors.items()
     return {
         "balance": _balance(pool.balance),
-        "backends": [_backend(backend, (*path, "backends", at), address) for at, backend in backends],
+        "backends": [
+            _backend(backend, (*path, "backends", at), address, pool.tls) for at, backend in backends
+        ],
         "checked": pool.health is not None,
         "passive": {**pool.passive.model_dump(), **milliseconds({"eject": pool.passive.eject})},
-        "timeouts": {**milliseconds(pool.timeouts.model_dump()), "tls_handshake": TLS_HANDSHAKE},
+        "timeouts": milliseconds(pool.timeouts.model_dump()),
         "idle_connections": pool.idle_connections,
         **milliseconds({"slow_start": pool.slow_start or 0, "drain": pool.drain.timeout}),
         "queue": {"size": pool.queue.size, **milliseconds({"timeout": pool.queue.timeout})},
         "retries": _retries(pool.retries),
         "errors": {str(status): pages.page(file, (*path, "errors", str(status))) for status, file in errors},
         "sticky": _sticky(pool.sticky) if pool.sticky else None,
-        "tls": None,
-        "proxy_protocol": None,
+        "tls": pool_tls(pool.tls) if pool.tls else None,
+        "proxy_protocol": pool.proxy_protocol,
     }
 
 
@@ -55,13 +56,15 @@ def _balance(balance: Balance) -> dict[str, Any]:
     return {"policy": balance.policy, "key": key}
 
 
-def _backend(backend: Backend | DnsBackend, path: Path, address: Address) -> dict[str, Any]:
+def _backend(
+    backend: Backend | DnsBackend, path: Path, address: Address, tls: BackendTls | None
+) -> dict[str, Any]:
     common = {
         "weight": backend.weight,
         "backup": backend.backup,
         "max_in_flight": backend.max_in_flight,
         "draining": False,
-        "server_name": None,
+        "server_name": server_name(backend, tls),
     }
     if isinstance(backend, DnsBackend):
         return {"dns": backend.dns, **milliseconds({"refresh": backend.refresh}), **common}

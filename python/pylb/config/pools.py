@@ -10,6 +10,7 @@ from pylb.config.address import Address, DnsName
 from pylb.config.answer import ErrorStatus, RetryOn
 from pylb.config.balance import BalanceText
 from pylb.config.checks import Health
+from pylb.config.proxy import ProxyVersion
 from pylb.config.scalar import (
     Amount,
     Duration,
@@ -23,6 +24,7 @@ from pylb.config.scalar import (
 from pylb.config.section import Section, Some, default, point, refuse
 from pylb.config.sticky import Sticky
 from pylb.config.text import FilePath
+from pylb.config.tls import TlsToBackends
 from pylb.config.wording import Kind
 
 
@@ -109,7 +111,7 @@ class Queue(Section):
     """Where requests wait while every backend is at its `max_in_flight`."""
 
     size: Amount = default(1000)
-    """How many may wait; more are answered with 503. 0: none waits."""
+    """How many may wait; more are answered with 503, and TCP connections closed. 0: none waits."""
     timeout: Duration = default("5s")
     """How long one waits; then 503."""
 
@@ -117,19 +119,20 @@ class Queue(Section):
 class PoolTimeouts(Section):
     """How long a pool waits for its backends."""
 
-    later = refuse("tls_handshake")
     connect: Duration = default("3s")
     """For a connection; then another backend is tried, at last 504."""
+    tls_handshake: Duration = default("5s")
+    """For a TLS handshake on it; then another backend is tried, at last 504."""
     keepalive: LearnedOrDuration = default("learned")
     """How long an idle connection is kept. `learned`: as the backend says or shows, starting at 4s."""
     idle: Duration = default("1h")
-    """For a byte in either direction of a WebSocket or other tunnel; then it is closed."""
+    """For a byte in either direction of a TCP session, WebSocket or other tunnel; then it is closed."""
 
 
 class Pool(Section):
     """Backends that can stand in for one another, and how to choose among them."""
 
-    later = refuse("tls", "http2", "proxy_protocol")
+    later = refuse("http2")
     balance: BalanceText = default("two_choices")
     """`two_choices` (the less busy of two drawn at random), `round_robin`, `least_connections`, `peak_ewma`
     (latency), `ip_hash`, `{hash: {header: x-user}}` (or `cookie`, `query`, `{path: true}`), `random`, or
@@ -155,6 +158,9 @@ class Pool(Section):
     ] = default({})
     """Files that are sent in place of pylb's own answers with these statuses; at most 256 KiB each."""
     queue: Queue = Queue()
+    tls: TlsToBackends | None = Field(default=None, examples=["{ca: certs/internal.pem}"])
+    proxy_protocol: ProxyVersion | None = None
+    """Tell backends in a PROXY header who the client is. They must expect one."""
 
     @property
     def keys(self) -> tuple[bytes, ...]:

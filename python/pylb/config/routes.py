@@ -12,7 +12,7 @@ from pylb.config import shorthand
 from pylb.config.answer import Body, ContentType, RedirectStatus, Status, Target
 from pylb.config.rate import RateText
 from pylb.config.scalar import Amount, Duration, Whole
-from pylb.config.section import Networks, Section, Some, default, refuse
+from pylb.config.section import Networks, Section, Some, default, gather, point
 from pylb.config.selector import RateKey, SplitKey
 from pylb.config.text import (
     Authority,
@@ -50,7 +50,7 @@ Methods = Annotated[
 class Match(Section):
     """Which requests a route takes. What is left out matches everything."""
 
-    later = refuse("sni")
+    elsewhere = point("sni", "alpn", to="only protocol: tls routes on it; in http write host: shop.example")
     host: Host | None = None
     """`shop.example` exactly, or `*.shop.example` for every name below it. Compared without port and case."""
     path: RoutePath | None = None
@@ -150,7 +150,8 @@ class Route(Section):
     """Which requests, and what becomes of them: one of `pool`, `split`, `redirect` and `respond`. The first
     route that matches wins, in the order of the file."""
 
-    later = refuse(terminate="pool")
+    elsewhere = point("terminate", to="only routes of protocol: tls have it; here write pool: NAME")
+    instead = gather(terminate="pool")
     name: Name | None = None
     """For logs and metrics. Left out, it is LISTENER#N, counting from 1."""
     match: Match = Match()

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pylb.config import shorthand
-from pylb.config.address import Bind, Network
+from pylb.config.address import Bind, DatagramBind, Network
 from pylb.config.wording import Kind
 
 Some = BeforeValidator(shorthand.some)
@@ -23,6 +23,11 @@ Binds = Annotated[
     tuple[Bind, ...],
     BeforeValidator(shorthand.one_or_more, json_schema_input_type=Bind | tuple[Bind, ...]),
     Kind("address, or list", "0.0.0.0:8080"),
+]
+DatagramBinds = Annotated[
+    tuple[DatagramBind, ...],
+    BeforeValidator(shorthand.one_or_more, json_schema_input_type=DatagramBind | tuple[DatagramBind, ...]),
+    Kind("address, or list", "0.0.0.0:5353"),
 ]
 Networks = Annotated[
     tuple[Network, ...],
@@ -46,6 +51,11 @@ def point(*names: str, to: str) -> Mapping[str, str]:
     return MappingProxyType(dict.fromkeys(names, to))
 
 
+def gather(*parts: Mapping[str, str], **more: str) -> Mapping[str, str]:
+    """All of them in one."""
+    return MappingProxyType({key: text for part in (*parts, more) for key, text in part.items()})
+
+
 class Section(BaseModel):
     """Keys that belong together."""
 
@@ -60,3 +70,5 @@ class Section(BaseModel):
     """Keys that are not built yet, and what each stands in for ("" for nothing)."""
     elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Keys that belong in another place, and what to do instead."""
+    instead: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Keys of `elsewhere` that were written for a required one, which is not called missing then."""

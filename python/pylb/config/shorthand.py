@@ -111,12 +111,6 @@ def check_kind(value: Any) -> str:
     return "http" if "http" in value else "tcp"
 
 
-def protocol(value: object) -> object:
-    if value in ("tcp", "udp", "tls"):
-        raise wrong(f"protocol {value} is not supported yet", "write http")
-    return value
-
-
 def only_true(value: object) -> bool:
     if value not in (True, "true"):
         raise wrong(f"{shown(value)} would check nothing", "write tcp: true, or leave out health")

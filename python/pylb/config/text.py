@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
 
 from pylb.config.wording import Kind, shown, wrong
 
@@ -93,6 +93,38 @@ def host(value: str) -> str:
     raise wrong(
         f"{shown(value)} is not a host", "write shop.example, or *.shop.example for all names below it"
     )
+
+
+def server_name(value: str) -> str:
+    """What a certificate may be for: a host name, or an IP address."""
+    text = host(value)
+    if text.startswith("*"):
+        raise wrong(f"{shown(value)} is not one name", f"write the name of a server, such as web{text[1:]}")
+    return text.strip("[]")
+
+
+def sni(value: str) -> str:
+    """As `host`, but what clients of TLS ask for is never an IP address (RFC 6066 section 3)."""
+    text = host(value)
+    if ip(text.strip("[]")) is not None:
+        raise wrong(f"{shown(value)} is an address; clients ask for names only", "leave out sni")
+    return text
+
+
+def one_sni(value: object) -> object:
+    if isinstance(value, list):
+        raise wrong("expected one name, found a list", "write a route for each name, or *.shop.example")
+    return value
+
+
+def alpn(value: str) -> str:
+    """The name of a protocol that clients offer (RFC 7301), as it is registered."""
+    meant = {"http2": "h2", "http/2": "h2", "http1": "http/1.1", "http1.1": "http/1.1", "http": "http/1.1"}
+    if value.lower() in meant:
+        raise wrong(f"{shown(value)} is not its registered name", f"write {meant[value.lower()]}")
+    if not re.fullmatch(r"[!-~]{1,255}", value):
+        raise wrong(f"{shown(value)} is not a protocol of ALPN", "write for example h2 or http/1.1")
+    return value
 
 
 def url_path(value: str) -> str:
@@ -185,6 +217,9 @@ Cookie = Annotated[str, AfterValidator(cookie), Kind("cookie name", "sid")]
 Parameter = Annotated[str, AfterValidator(parameter), Kind("parameter name", "sid")]
 Method = Annotated[str, AfterValidator(method), Kind("method", "GET")]
 FieldValue = Annotated[str, AfterValidator(field_value), Kind("text", "value")]
+Sni = Annotated[str, BeforeValidator(one_sni), AfterValidator(sni), Kind("name", "shop.example")]
+ServerName = Annotated[str, AfterValidator(server_name), Kind("name", "web.internal")]
+Alpn = Annotated[str, AfterValidator(alpn), Kind("protocol", "h2")]
 Host = Annotated[str, AfterValidator(host), Kind("host", "shop.example")]
 UrlPath = Annotated[str, AfterValidator(url_path), Kind("path", "/api/")]
 Prefix = Annotated[str, AfterValidator(prefix), Kind("path", "/api")]

@@ -8,7 +8,7 @@ Warnings need a valid model: they are about what is legal but surely not meant.
 from collections.abc import Iterator
 from typing import Any
 
-from pylb.config.cross import actions, names, sense
+from pylb.config.cross import actions, layer4, names, sense, tls
 from pylb.config.cross.walk import mapping
 from pylb.config.explain import last_key
 from pylb.config.model import Settings
@@ -18,13 +18,15 @@ from pylb.errors import Mistake, Path
 
 def mistakes(tree: Tree) -> list[Mistake]:
     """Keys with nothing behind them, unknown pools, what is written twice, routes that say too much or too
-    little, an admin address that everybody could use."""
+    little, TLS to backends that cannot work, an admin address that everybody could use."""
     data = mapping(tree.data)
     return [
         *_empty(tree.data, (), tree),
         *names.unknown_pools(data, tree),
+        *names.unknown_listeners(data, tree),
         *names.twice(data, tree),
         *actions.mistakes(data, tree),
+        *tls.mistakes(data, tree),
         *_unguarded(data, tree),
     ]
 
@@ -34,6 +36,7 @@ def warnings(settings: Settings, tree: Tree) -> list[Mistake]:
     return [
         *names.unused_pools(settings, tree),
         *sense.warnings(settings, tree),
+        *layer4.warnings(settings, tree),
     ]
 
 

@@ -1,10 +1,11 @@
-"""Names: pools that must exist, pools that nobody uses, things of which each may be written once."""
+"""Names: pools and listeners that must exist, pools that nobody uses, things that may be written once."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pylb.config.cross.walk import entries, mapping, routes
+from pylb.config.cross.walk import entries, listeners, mapping, routes
 from pylb.config.model import Settings
+from pylb.config.protocols import spoken
 from pylb.config.tree import Tree
 from pylb.config.wording import suggest
 from pylb.errors import Mistake, Path
@@ -26,36 +27,51 @@ def unknown_pools(data: dict[str, Any], tree: Tree) -> Iterator[Mistake]:
             yield Mistake(place, path, f'there is no pool "{pool}"', hint)
 
 
+def unknown_listeners(data: dict[str, Any], tree: Tree) -> Iterator[Mistake]:
+    """Names that are handed to listeners that are not there."""
+    if not tree.is_whole:
+        return
+    known = [str(name) for name in mapping(data.get("listeners"))]
+    for path, route in routes(data, "tls"):
+        name = route.get("terminate")
+        if isinstance(name, str) and name not in known:
+            near = suggest(name, known)
+            hint = f"did you mean {near}?" if near else f"listeners here: {', '.join(sorted(known)[:10])}"
+            at = (*path, "terminate")
+            yield Mistake(tree.locate(at), at, f'there is no listener "{name}"', hint)
+
+
 def _routed_pools(data: dict[str, Any]) -> Iterator[tuple[Path, object]]:
-    for path, route in routes(data):
-        if "pool" in route:
-            yield (*path, "pool"), route["pool"]
-        yield from (((*path, "split", name), name) for name in mapping(route.get("split")))
+    for path, where in (*routes(data), *routes(data, "tls"), *listeners(data, "tcp", "udp")):
+        if "pool" in where:
+            yield (*path, "pool"), where["pool"]
+        yield from (((*path, "split", name), name) for name in mapping(where.get("split")))
 
 
 def unused_pools(settings: Settings, tree: Tree) -> Iterator[Mistake]:
-    used = {
-        pool for listener in settings.listeners.values() for route in listener.routes for pool in route.pools
-    }
+    used = {pool for listener in settings.listeners.values() for pool in listener.pools}
     for name in settings.pools:
         if name not in used:
             path = ("pools", name)
-            text = f'no route uses the pool "{name}"'
+            text = f'nothing uses the pool "{name}"'
             yield Mistake(tree.locate_key(path), path, text, "remove it, or route to it")
 
 
 def twice(data: dict[str, Any], tree: Tree) -> Iterator[Mistake]:
     """Every group of things of which each may be written once: binds everywhere, routes of a listener,
-    backends of a pool."""
+    backends of a pool. Datagrams and connections may share an address."""
     binds: list[tuple[Path, object]] = []
+    datagrams: list[tuple[Path, object]] = []
     for name, listener in mapping(data.get("listeners")).items():
         path: Path = ("listeners", name)
-        binds += _binds((*path, "bind"), mapping(listener).get("bind"))
+        group = datagrams if spoken(listener) == "udp" else binds
+        group += _binds((*path, "bind"), mapping(listener).get("bind"))
         routes = enumerate(entries(mapping(listener).get("routes")))
         names = (((*path, "routes", at, "name"), mapping(route).get("name")) for at, route in routes)
         yield from _repeated(names, tree, "the name {} is taken by another route here", "rename one of them")
     binds += _binds(("metrics", "bind"), mapping(data.get("metrics")).get("bind"))
-    yield from _repeated(binds, tree, "{} is bound twice", "give each listener an address of its own")
+    for group in (binds, datagrams):
+        yield from _repeated(group, tree, "{} is bound twice", "give each listener an address of its own")
     for name, pool in mapping(data.get("pools")).items():
         backends = enumerate(entries(mapping(pool).get("backends")))
         addresses = ((("pools", name, "backends", at), _address(backend)) for at, backend in backends)

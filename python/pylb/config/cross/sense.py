@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pylb.config.http import HttpListener
 from pylb.config.model import Settings
 from pylb.config.pools import Pool
 from pylb.config.routes import Route
@@ -18,9 +19,11 @@ OWN = (400, 408, 413, 426, 429, 502, 503, 504)
 def warnings(settings: Settings, tree: Tree) -> Iterator[Mistake]:
     """Of routes, pools and admin."""
     for name, listener in settings.listeners.items():
+        if not isinstance(listener, HttpListener):
+            continue
         for at, route in enumerate(listener.routes):
             yield from _without_backend(("listeners", name, "routes", at), route, tree)
-        yield from _same_cookie(settings, [pool for route in listener.routes for pool in route.pools], tree)
+        yield from _same_cookie(settings, list(listener.pools), tree)
     for name, pool in settings.pools.items():
         yield from _pool(("pools", name), pool, tree)
     if settings.admin.token is not None and (settings.admin.bind or "unix:").startswith("unix:"):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pylb.config.protocols import spoken
 from pylb.errors import Path
 
 
@@ -14,9 +15,16 @@ def entries(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def routes(data: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every route that has keys, with its path."""
+def listeners(data: dict[str, Any], *protocols: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every listener that speaks one of these, with its path."""
     for name, listener in mapping(data.get("listeners")).items():
-        for at, route in enumerate(entries(mapping(listener).get("routes"))):
+        if isinstance(listener, dict) and spoken(listener) in protocols:
+            yield ("listeners", name), listener
+
+
+def routes(data: dict[str, Any], protocol: str = "http") -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every route of such a listener that has keys, with its path."""
+    for path, listener in listeners(data, protocol):
+        for at, route in enumerate(entries(listener.get("routes"))):
             if isinstance(route, dict):
-                yield ("listeners", name, "routes", at), route
+                yield (*path, "routes", at), route
