@@ -179,7 +179,7 @@ CELLS: tuple[Cell, ...] = (
         "udp-echo",
         "UDP relay of 256-byte datagrams, 1,000 flows",
         "echo-udp",
-        ("ask-udp", "--flows", "1000", "--window", "96"),
+        ("ask-udp", "--flows", "1000", "--window", "128"),
         bar=1 / 1.5,
         against=("nginx",),
         service="udp",

@@ -30,6 +30,8 @@ EXAMPLES = (
     "socketio",
     "streamlit",
     "systemd",
+    "tcp",
+    "udp",
     "uvicorn",
 )
 
