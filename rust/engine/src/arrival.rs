@@ -32,6 +32,7 @@ use crate::request_id::RequestId;
 use crate::running::Held;
 use crate::socket::Socket;
 use crate::tcp::Session;
+use crate::tls::handshake::{self, Fault, Knock, Patience, TlsFailure};
 use crate::worker::Worker;
 
 /// Somebody at a door who has to say something first.
@@ -87,6 +88,15 @@ pub(crate) fn is_direct(listener: &Listener) -> bool {
     matches!(listener.service, Service::Http(_)) && listener.tls.is_none() && listener.proxy_from.is_empty()
 }
 
+impl From<TlsFailure> for Refusal {
+    fn from(failure: TlsFailure) -> Self {
+        match failure.fault {
+            Fault::Stopped => Refusal::Silent,
+            _ => Refusal::Because(failure.why),
+        }
+    }
+}
+
 impl Arrival {
     pub(crate) fn new(worker: Rc<Worker>, peer: IpAddr, door: u32) -> Self {
         Presence::announce(&worker);
@@ -110,7 +120,8 @@ impl Arrival {
     async fn come_in(&self, mut visitor: Visitor, seat: Seat) -> Option<Guest> {
         let held = self.worker.held(self.door)?;
         let (index, listener) = held.listener(self.door)?;
-        let proto = if matches!(listener.service, Service::Names(_)) { "tls" } else { "tcp" };
+        let is_tls = listener.tls.is_some() || matches!(listener.service, Service::Names(_));
+        let proto = if is_tls { "tls" } else { "tcp" };
         let guest = async {
             match self.find_way(&held, index, &mut visitor, seat).await? {
                 Way::Through(session) => Ok(Guest::Tcp(session, Conn::with_ahead(visitor.socket, visitor.early))),
@@ -156,11 +167,11 @@ impl Arrival {
         index: u32,
         door: u32,
         mut visitor: Visitor,
-        _seat: Seat,
+        seat: Seat,
     ) -> Result<Guest, Refusal> {
         let listener = &held.plan.listeners[index as usize];
         if listener.tls.is_some() {
-            return Err(Refusal::Because("TLS cannot be ended yet".into()));
+            visitor = self.end_tls(held, index, visitor, seat).await?;
         }
         match &listener.service {
             Service::Http(_) => {
@@ -174,6 +185,17 @@ impl Arrival {
             }
             Service::Udp(_) | Service::Names(_) => Err(Refusal::Silent),
         }
+    }
+
+    /// What comes back speaks plaintext.
+    async fn end_tls(&self, held: &Held, index: u32, mut visitor: Visitor, seat: Seat) -> Result<Visitor, Refusal> {
+        let Some(tls) = held.tls.server(index) else { return Err(Refusal::Silent) };
+        let patience = Patience { seat, ms: held.plan.listeners[index as usize].tls_handshake_ms };
+        self.worker.clock.expire_in(seat, patience.ms);
+        self.read(&mut visitor, seat, |_| Verdict::Done(())).await?;
+        let knock = Knock { socket: visitor.socket, early: visitor.early };
+        let socket = handshake::accept(&self.worker, knock, tls, patience).await?;
+        Ok(Visitor { socket, early: Vec::new(), ..visitor })
     }
 
     async fn read_proxy_header(&self, visitor: &mut Visitor, seat: Seat) -> Result<(), Refusal> {

@@ -3,10 +3,11 @@
 mod stage;
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 use stage::passed::{Log, backend, connect, is_reset, mirror, passing};
 use stage::{engine, free_port, until};
@@ -102,4 +103,80 @@ fn who_does_not_begin_as_tls_does_is_closed_with_one_line() {
     assert_eq!(log.lines(6)[0]["reason"], "no route for other.example");
     assert_eq!(log.lines(6)[5]["reason"], "too slow to begin");
     until("everybody has left", || engine.clients() == 0);
+}
+
+/// A site whose listener `web` has TLS, with files for it, and the authority that signed them.
+fn ending(mut draft: Value, names: &[&str]) -> (Value, engine::Files, CertificateDer<'static>) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let minted = engine::mint(&names, None, None).expect("a certificate");
+    let pair = json!({"cert": "/cert", "key": "/key", "client_auth": null});
+    draft["listeners"]["web"]["tls"] = json!({"certificates": [pair], "min_version": "1.2", "client_auth": null});
+    let files = [("/cert", minted.certificate), ("/key", minted.key)];
+    let files = files.map(|(name, content)| (name.to_owned(), content.into_bytes()));
+    (draft, files.into(), CertificateDer::from_pem_slice(minted.authority.as_bytes()).expect("PEM"))
+}
+
+/// A client's TLS on a connection to this port.
+fn secure(
+    port: u16,
+    name: &str,
+    ca: &CertificateDer<'static>,
+) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(ca.clone()).expect("an authority");
+    let config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let client = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
+    rustls::StreamOwned::new(client, connect(port))
+}
+
+#[test]
+fn tls_ends_here_and_a_goodbye_stays_one_both_ways() {
+    let port = free_port();
+    let (draft, files, ca) = ending(passing(port, &[backend(mirror("clear "))]), &["a.example"]);
+    let engine = engine::Engine::start(engine::Options { workers: 1 }).expect("an engine");
+    engine.apply(draft.to_string().as_bytes(), &files).expect("a plan");
+    let body: Vec<u8> = (0..3_000_000).map(|_| fastrand::u8(..)).collect();
+    let mut stream = secure(port, "a.example", &ca);
+    let speaker = stream.sock.try_clone().expect("a descriptor");
+    for piece in body.chunks(50_000) {
+        stream.write_all(piece).expect("a reader");
+    }
+    stream.conn.send_close_notify();
+    stream.flush().expect("a reader");
+    speaker.shutdown(Shutdown::Write).expect("a FIN");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("a goodbye of TLS");
+    assert!(all == [&b"clear "[..], &body].concat());
+}
+
+#[test]
+fn one_port_passes_names_on_and_ends_the_tls_of_others() {
+    let port = free_port();
+    let (mut draft, files, ca) = ending(passing(free_port(), &[backend(mirror("clear "))]), &["b.example"]);
+    let mut edge = draft["listeners"]["web"].clone();
+    let ends = json!({"name": null, "match": {"sni": "b.example", "alpn": []}, "pool": null, "terminate": "web"});
+    (edge["protocol"], edge["pool"], edge["tls"]) = (json!("tls"), json!(null), json!(null));
+    edge["names"] = json!([route(Some("a.example"), &[], "products"), ends]);
+    edge["bind"] = json!([format!("127.0.0.1:{port}")]);
+    draft["listeners"]["edge"] = edge;
+    let engine = engine::Engine::start(engine::Options { workers: 1 }).expect("an engine");
+    engine.apply(draft.to_string().as_bytes(), &files).expect("a plan");
+    for _ in 0..3 {
+        let mut ended = secure(port, "b.example", &ca);
+        ended.write_all(b"hello").expect("a reader");
+        ended.conn.send_close_notify();
+        ended.flush().expect("a reader");
+        let mut all = Vec::new();
+        ended.read_to_end(&mut all).expect("a goodbye of TLS");
+        assert_eq!(all, b"clear hello");
+
+        let said = hello("a.example", &[]);
+        let passed = stage::passed::exchange(port, &said).expect("a clean end");
+        assert!(passed == [&b"clear "[..], &said].concat());
+        // A reload changes nothing of that.
+        engine.apply(draft.to_string().as_bytes(), &files).expect("a plan");
+    }
 }
