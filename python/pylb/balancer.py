@@ -19,7 +19,7 @@ import trio
 
 from pylb import snapshot
 from pylb.config import Config, ConfigInvalid, Source, verdict, watch
-from pylb.config.outcome import Heard, Outcome, Refused
+from pylb.config.outcome import Adjusted, Heard, Outcome, Published, Refused
 from pylb.config.publish import Publisher
 from pylb.config.source import Configuration, as_source
 from pylb.core import Core, Fact, Feed, cores, versions
@@ -28,6 +28,9 @@ from pylb.health import desired
 from pylb.health.checker import Checker
 from pylb.names import Names
 
+RENEWAL = 60.0
+"""Seconds between two looks at certificates whose files have not changed: one that was of no use may be good
+by now, one that pylb makes may be due."""
 HEARTBEAT = 1.0
 """Seconds between two signs of life; `/readyz` says `stale` after three."""
 
@@ -49,6 +52,7 @@ async def running(config: Configuration) -> AsyncIterator["LoadBalancer"]:
             nursery.start_soon(feed.pump, core)
             nursery.start_soon(balancer.checker.run)
             nursery.start_soon(balancer.names.run)
+            nursery.start_soon(balancer.renewing)
             nursery.start_soon(_heartbeat, core)
             try:
                 yield balancer
@@ -112,6 +116,7 @@ class LoadBalancer:
             self._publisher.overrides,
             self._publisher.hosts,
             [name for name, pool in self.config.model.pools.items() if pool.sticky],
+            self._publisher.certificates.broken,
         )
         origin = str(self.config.file) if self.config.file else None
         return {
@@ -135,6 +140,27 @@ class LoadBalancer:
         """What those files were when they were last read."""
         return self._publisher.loaded()
 
+    async def renewing(self) -> None:
+        """Takes certificates whose files have changed, and now and then looks after the others, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._renew_changed)
+            while True:
+                await trio.sleep(RENEWAL)
+                await self._renew()
+
+    async def _renew_changed(self) -> None:
+        certificates = self._publisher.certificates
+        async for _ in watch.changes(lambda: self.config.certificates, lambda: certificates.seen):
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """What goes wrong here must not end what is running."""
+        try:
+            await self._publisher.renew()
+        except Exception as error:
+            why = str(error) if isinstance(error, PylbError) else f"fault inside pylb: {error!r}"
+            self._feed.tell({"fact": "renewal_failed", "why": why})
+
     def reopen_log(self) -> None:
         """Opens the access log anew, after something has renamed it."""
         self._core.reopen_log()
@@ -153,8 +179,10 @@ class LoadBalancer:
         """Health checks and names follow every plan, and everybody learns of every attempt, after what the
         core said of it."""
         self._feed.drain(self._core)
-        if not isinstance(heard, Refused):
-            checks = desired.checks(heard.config.model, self._core.status(), self._publisher.hosts)
+        if isinstance(heard, Published | Adjusted):
+            checks = desired.checks(
+                heard.config.model, self._core.status(), self._publisher.hosts, self._publisher.files
+            )
             self.checker.reconcile(checks)
             self.names.reconcile(self._publisher.names)
         self._feed.tell(heard.fact())

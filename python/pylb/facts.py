@@ -9,6 +9,7 @@ Facts of the Python layer:
     config_applied origin generation warnings · config_refused reason mistakes ·
     backend_override pool backend draining weight generation · name_changed name added removed generation ·
     name_failed name why · name_resolved name ·
+    certificate_renewed, certificate_restored file · certificate_refused file why · renewal_failed why ·
     stopping clients seconds · stopped cut
 """
 
@@ -109,6 +110,13 @@ _LINES: dict[str, tuple[int, Callable[[Fact], str]]] = {
         logging.WARNING,
         lambda fact: f"{fact['name']}: {fact['why']}; its last addresses are kept",
     ),
+    "certificate_renewed": (logging.INFO, lambda fact: f"{fact['file']} has changed and is in force"),
+    "certificate_restored": (logging.INFO, lambda fact: f"{fact['file']} is again as it is in force"),
+    "certificate_refused": (
+        logging.ERROR,
+        lambda fact: f"{fact['file']} has changed and is of no use, the last good one is kept: {fact['why']}",
+    ),
+    "renewal_failed": (logging.ERROR, lambda fact: f"certificates could not be renewed: {fact['why']}"),
     "name_resolved": (logging.INFO, lambda fact: f"{fact['name']}: it has addresses again"),
     "stopping": (
         logging.INFO,

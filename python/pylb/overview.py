@@ -4,6 +4,7 @@ Pure: it gets the status as a dict (the core's, with what the health checker add
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 _HEADS = ("backend", "state", "weight", "in flight", "requests", "failures", "latency", "last check", "why")
@@ -18,11 +19,13 @@ def overview(status: dict[str, Any]) -> str:
     ]
     for name, listener in status["listeners"].items():
         lines.append(f"listener {name}: {', '.join(listener['bind'])}, {_served(listener)}")
+        lines += [f"  {_certificate(one)}" for one in listener["certificates"]]
     for name, why in status["names_failing"].items():
         lines.append(f"name {name}: {why}; its last addresses are kept")
     for name, pool in status["pools"].items():
         rows = [_row(backend) for backend in pool["backends"]]
         lines += ["", f"pool {name} ({pool['policy']}){_queue(pool['queue'])}", *table(_HEADS, rows)]
+        lines += [f"  {_certificate(one)}" for one in pool["certificates"]]
     return "\n".join(lines)
 
 
@@ -58,6 +61,21 @@ def _served(listener: dict[str, Any]) -> str:
         return f"{listener['requests']} requests"
     dropped = f", {flows['dropped']} datagrams dropped" if flows["dropped"] else ""
     return f"{flows['open']} of at most {flows['limit']} flows, {flows['total']} in all{dropped}"
+
+
+def _certificate(one: dict[str, Any]) -> str:
+    """`certificate shop.pem (shop.example): until 2026-12-01`, and why its file is not in force."""
+    what, until = "authorities", ""
+    if one["expires"] is not None:
+        what, until = "certificate", f": until {_day(one['expires'])}"
+    more = ", ..." if len(one["names"]) > 3 else ""
+    names = f" ({', '.join(one['names'][:3])}{more})" if one["names"] else ""
+    broken = f"; the last good one is in force: {one['broken']}" if one["broken"] else ""
+    return f"{what} {one['file']}{names}{until}{broken}"
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def _row(backend: dict[str, Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Each backend gets `check` (the last answer of an active check), `override` (what an operator said of it, None
 for nothing), `dns` (the name that it was found behind, None for one that is written as an address) and
-`drained` (whether one that drains is empty, None for one that does not drain).
+`drained` (whether one that drains is empty, None for one that does not drain). Each certificate gets `broken`
+(why the last good one is in force and not what is in its file now, None if that is the same).
 
 Empty is more than having nothing in flight where clients are pinned: between two of its requests a session
 looks like nothing. There, a backend is empty once the time is over in which its sessions may come back.
@@ -23,8 +24,13 @@ def completed(
     overrides: Mapping[Key, Override],
     hosts: Mapping[Key, str],
     sticky: Collection[str],
+    broken: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The core's status, changed in place. `sticky` are the pools that pin clients."""
+    """The core's status, changed in place. `sticky` are the pools that pin clients, `broken` files that are
+    of no use now, and why."""
+    for entry in (*status["listeners"].values(), *status["pools"].values()):
+        for certificate in entry["certificates"]:
+            certificate["broken"] = broken.get(certificate["file"])
     for pool, entry in status["pools"].items():
         for backend in entry["backends"]:
             key = (pool, backend["name"])

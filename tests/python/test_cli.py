@@ -270,6 +270,12 @@ def override(weight: int | None) -> dict[str, Any]:
     return {"draining": True, "weight": weight}
 
 
+CERTIFICATE = {
+    "file": "/x/shop.pem",
+    "names": ["shop.example", "*.shop.example", "a.example", "b.example"],
+    "expires": 1796083200,
+    "broken": "there is no certificate in it",
+}
 CHECK = {"good": True, "why": None, "status": 200, "latency": 0.0012, "ago": 3.4}
 STATUS = {
     "generation": 3,
@@ -278,10 +284,11 @@ STATUS = {
     "clients": 12,
     "max_clients": 1000,
     "listeners": {
-        "web": {"bind": ["0.0.0.0:8080"], "requests": 123, "flows": None},
+        "web": {"bind": ["0.0.0.0:8080"], "requests": 123, "flows": None, "certificates": [CERTIFICATE]},
         "dns": {
             "bind": ["0.0.0.0:53"],
             "requests": 0,
+            "certificates": [],
             "flows": {"open": 7, "total": 900, "limit": 65536, "evicted": 0, "dropped": 2},
         },
     },
@@ -290,6 +297,7 @@ STATUS = {
         "shop": {
             "policy": "round_robin",
             "queue": {"waiting": 3, "size": 10, "oldest": 0.25, "waited": 9, "refused": 1, "late": 2},
+            "certificates": [{"file": "/x/ca.pem", "names": [], "expires": None, "broken": None}],
             "backends": [
                 backend("a:1", in_flight=2, requests=100, latency=0.0123, check=CHECK),
                 backend(
@@ -314,6 +322,8 @@ def test_the_overview_is_a_table_for_people() -> None:
     assert overview.overview(STATUS).splitlines() == [
         "generation 3, up 1d 2h, 2 workers, 12 of at most 1000 clients",
         "listener web: 0.0.0.0:8080, 123 requests",
+        "  certificate /x/shop.pem (shop.example, *.shop.example, a.example, ...): until 2026-12-01; the "
+        "last good one is in force: there is no certificate in it",
         "listener dns: 0.0.0.0:53, 7 of at most 65536 flows, 900 in all, 2 datagrams dropped",
         "name app.test: it has no address (Name or service not known); its last addresses are kept",
         "",
@@ -327,4 +337,5 @@ def test_the_overview_is_a_table_for_people() -> None:
         "  drained by an operator: cut in 1m 5s",
         "  d:1 (app.test:1)  up             7        0/4         0         0        -  -                   "
         "  warming up, 40 %, weight by an operator",
+        "  authorities /x/ca.pem",
     ]

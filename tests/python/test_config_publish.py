@@ -43,6 +43,9 @@ class Engine:
     def useless(self) -> list[tuple[KeyPath, str]]:
         return self.warnings
 
+    def note_renewal(self, renewed: int, refused: int, broken: list[str], /) -> None:
+        pass
+
 
 def plan_invalid(*errors: tuple[tuple[str | int, ...], str]) -> PlanInvalid:
     error = PlanInvalid("the plan")

@@ -42,6 +42,16 @@ class Adjusted:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Nothing was changed, and `what` says why not: files of certificates are of no use."""
+
+    what: dict[str, Any]
+
+    def fact(self) -> dict[str, Any]:
+        return self.what
+
+
+@dataclass(frozen=True)
 class Refused:
     """Nothing was changed, because of every one of `mistakes`."""
 
@@ -61,5 +71,5 @@ class Refused:
 
 Outcome = Published | Refused
 """Of loading a configuration and applying it."""
-Heard = Published | Adjusted | Refused
+Heard = Published | Adjusted | Kept | Refused
 """Of any change, whoever asked for it."""

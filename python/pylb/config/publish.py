@@ -22,10 +22,11 @@ import trio
 
 from pylb.affinity import KeyRing
 from pylb.config import verdict
+from pylb.config.certificates import Certificates
 from pylb.config.desired import Key, Override, Plain, World, desired, hosts, names, origin, uses_ring
 from pylb.config.draft import Resolve, resolve
 from pylb.config.loaded import Config
-from pylb.config.outcome import Adjusted, Heard, Outcome, Published, Refused
+from pylb.config.outcome import Adjusted, Heard, Kept, Outcome, Published, Refused
 from pylb.config.read import glob_files
 from pylb.config.restart import needs_restart
 from pylb.config.source import Source
@@ -41,6 +42,8 @@ class Engine(Protocol):
     def apply(self, draft: bytes, files: dict[str, bytes], /) -> int: ...
 
     def useless(self) -> list[tuple[KeyPath, str]]: ...
+
+    def note_renewal(self, renewed: int, refused: int, broken: list[str], /) -> None: ...
 
 
 Told = TypeVar("Told", Published, Adjusted, Refused)
@@ -63,6 +66,7 @@ class Publisher:
         self._resolve = resolve
         self._ring = ring or KeyRing(os.environ)
         self._tell = tell
+        self.certificates = Certificates(core)
         self._plain: Plain = {"pools": {}}
         self._world = World()
         self._turn = trio.Lock()
@@ -123,6 +127,22 @@ class Publisher:
             }
             await self._adjust(replace(self._world, found={**self._world.found, host: addresses}), fact)
 
+    async def renew(self) -> None:
+        """Puts in force what is new in the files of certificates, and leaves as it was what is of no use.
+        Raises PylbError for what the core refuses beside that."""
+        async with self._turn:
+            config = self.config
+            if config is None:
+                return
+            generation = None
+
+            async def put(files: dict[str, bytes]) -> None:
+                nonlocal generation
+                generation = await self._apply(self._plain, replace(self._world, files=files))
+
+            for fact in await self.certificates.renew(config, self._world.files, put):
+                self._tell(Kept(fact) if generation is None else Adjusted(generation, config, fact))
+
     async def _adjust(self, world: World, fact: dict[str, Any]) -> None:
         assert self.config is not None, "there is a world only once there is a configuration"
         try:
@@ -137,6 +157,11 @@ class Publisher:
     def overrides(self) -> Mapping[Key, Override]:
         """What operators said, also of backends that are not there at the moment."""
         return self._world.overrides
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """Certificates, keys and authorities in force, by the names that the draft has."""
+        return self._world.files
 
     @property
     def names(self) -> dict[str, float]:
@@ -195,17 +220,19 @@ class Publisher:
         except PylbError as error:
             return self._answer(Refused((), str(error), error.exit_code))
         self.config = config
+        self.certificates.settle()
         useless = map(str, _explained(config, plain, world, self._core.useless()))
         return self._answer(Published(generation, config, (*useless, *warnings)))
 
     def _prepared(self, config: Config) -> tuple[Plain, World, tuple[str, ...]]:
         """The file's draft, the world that goes with it, and warnings. Blocks."""
         plain, found = verdict.drafted(config, resolve=self._resolve, known=self._world.found)
-        world = replace(self._world, found=found, keys=config.keys)
+        files, warnings = self.certificates.read(config)
+        world = replace(self._world, found=found, keys=config.keys, files=files)
         if not uses_ring(plain, config.keys):
-            return plain, world, ()
+            return plain, world, warnings
         kept = self._ring.kept(config.model.state_dir)
-        return plain, replace(world, ring=kept.keys), (kept.warning,) if kept.warning else ()
+        return plain, replace(world, ring=kept.keys), (*warnings, kept.warning) if kept.warning else warnings
 
     async def _apply(self, plain: Plain, world: World) -> int:
         draft = await trio.to_thread.run_sync(lambda: json.dumps(desired(plain, world)).encode())

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from pylb.config.address import host_port
 from pylb.config.desired import NO_KEYS, Found, Plain, World, desired, names, origin
 from pylb.config.draft import STAND_IN, Resolve, Unresolved, resolve
+from pylb.config.internal import Internal
 from pylb.config.loaded import Config, in_order
 from pylb.core import Core, PlanInvalid
 from pylb.errors import ConfigInvalid, Mistake, Path
@@ -96,11 +97,16 @@ def _places(plain: Plain, reasons: dict[str, str]) -> Unresolved:
 def _judged(config: Config, plain: Plain, found: Found) -> tuple[list[Mistake], list[Mistake]]:
     """What the core refuses of a draft, and what it calls useless."""
 
-    def told(listed: list[tuple[Path, str]]) -> list[Mistake]:
-        return config.explain([(origin(plain, found, path), message) for path, message in listed])
+    contents = config.contents()
+    unread = {one.path for one in contents.unusable}
 
+    def told(listed: list[tuple[Path, str]]) -> list[Mistake]:
+        written = [(origin(plain, found, path), message) for path, message in listed]
+        return config.explain([(path, message) for path, message in written if path not in unread])
+
+    files = {**contents.files, **Internal().passing(config.model).files}
     try:
-        return [], told(Core.check(_encoded(config, plain, World(found)), {}))
+        return [], told(Core.check(_encoded(config, plain, World(found)), files))
     except PlanInvalid as error:
         return told(error.errors), []
 

@@ -1,6 +1,7 @@
 """Asks one backend one question: are you fit to serve?
 
-An HTTP check sends one GET on a connection of its own and looks at the status; a TCP check only connects.
+An HTTP check sends one GET on a connection of its own and looks at the status; a TCP check only connects,
+and makes the handshake where the pool has TLS.
 What came back becomes an `Answer` that a user can read, with the cause when it was not good: the status,
 the first line of the body, the error of the socket.
 
@@ -11,13 +12,18 @@ unobserved, the backend is not to blame; `Unasked` says so, and nothing is concl
 
 import errno
 import os
+import ssl
 from dataclasses import dataclass
 
 import h11
 import trio
 
+from pylb.health.secure import Secure, reason, secured
+
 LATE = 0.1
 """Seconds past its deadline at which a timeout is our own fault: nobody looked in time."""
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 _POLITE = 65536
@@ -41,11 +47,13 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Question:
     """Whom to ask (`IP:PORT`, `[IPv6]:PORT`, `unix:PATH`), what (None: only connect), and for how many
-    seconds."""
+    seconds. `preface` comes before everything else, TLS included."""
 
     address: str
     request: Request | None
     timeout: float
+    secure: Secure | None = None
+    preface: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +86,14 @@ async def ask(question: Question) -> Answer:
         try:
             return await _converse(question, started, patience)
         except OSError as error:
-            if error.errno in _OURS:
+            if error.errno in _OURS and not isinstance(error, ssl.SSLError):
                 raise Unasked(error.strerror) from None
-            return Answer(False, _reason(error))
+            return Answer(False, _reason(error, question))
         except trio.BrokenResourceError as error:
             cause = error.__cause__
-            return Answer(False, _reason(cause) if isinstance(cause, OSError) else "closed the connection")
+            return Answer(
+                False, _reason(cause, question) if isinstance(cause, OSError) else "closed the connection"
+            )
         except h11.RemoteProtocolError as error:
             return Answer(False, f"does not speak HTTP/1: {error}")
         except h11.LocalProtocolError as error:
@@ -95,8 +105,7 @@ async def ask(question: Question) -> Answer:
 
 
 async def _converse(question: Question, started: float, patience: trio.CancelScope) -> Answer:
-    stream = await _connect(question.address)
-    async with stream:
+    async with await _open(question) as stream:
         request = question.request
         if request is None:
             return Answer(True, latency=trio.current_time() - started)
@@ -111,6 +120,17 @@ async def _converse(question: Question, started: float, patience: trio.CancelSco
             return Answer(True, None, head.status_code, latency)
         body = await _body(stream, talk, patience)
         return Answer(False, _unexpected(head.status_code, body, request), head.status_code, latency)
+
+
+async def _open(question: Question) -> Stream:
+    stream = await _connect(question.address)
+    try:
+        if question.preface:
+            await stream.send_all(question.preface)
+        return await secured(stream, question.secure) if question.secure else stream
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
 
 
 async def _connect(address: str) -> trio.SocketStream:
@@ -137,7 +157,7 @@ def _render(talk: h11.Connection, request: Request) -> bytes:
     return (head or b"") + (talk.send(h11.EndOfMessage()) or b"")
 
 
-async def _head(stream: trio.SocketStream, talk: h11.Connection) -> h11.Response | None:
+async def _head(stream: Stream, talk: h11.Connection) -> h11.Response | None:
     """The final head; None if the backend hung up before it."""
     while True:
         event = talk.next_event()
@@ -145,12 +165,12 @@ async def _head(stream: trio.SocketStream, talk: h11.Connection) -> h11.Response
             received = await stream.receive_some(65536)
             if not received:
                 return None
-            talk.receive_data(received)
+            talk.receive_data(bytes(received))
         elif isinstance(event, h11.Response):
             return event
 
 
-async def _body(stream: trio.SocketStream, talk: h11.Connection, patience: trio.CancelScope) -> bytes:
+async def _body(stream: Stream, talk: h11.Connection, patience: trio.CancelScope) -> bytes:
     """As much of the body as comes soon; its end, and how it ends, changes nothing."""
     body = b""
     with trio.move_on_at(min(patience.deadline - LATE, trio.current_time() + 1)):
@@ -158,7 +178,7 @@ async def _body(stream: trio.SocketStream, talk: h11.Connection, patience: trio.
             while len(body) < _POLITE:
                 event = talk.next_event()
                 if event is h11.NEED_DATA:
-                    talk.receive_data(await stream.receive_some(65536))
+                    talk.receive_data(bytes(await stream.receive_some(65536)))
                 elif isinstance(event, h11.Data):
                     body += bytes(event.data)
                 else:
@@ -180,6 +200,8 @@ def _unexpected(status: int, body: bytes, request: Request) -> str:
     return text
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError, question: Question) -> str:
+    if isinstance(error, ssl.SSLError) and question.secure is not None:
+        return reason(error, question.secure)
     text = os.strerror(error.errno) if error.errno else str(error)
     return text[:1].lower() + text[1:]
