@@ -4,7 +4,6 @@ Pure: it gets the status as a dict (the core's, with what the health checker add
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 _HEADS = ("backend", "state", "weight", "in flight", "requests", "failures", "latency", "last check", "why")
@@ -66,16 +65,12 @@ def _served(listener: dict[str, Any]) -> str:
 def _certificate(one: dict[str, Any]) -> str:
     """`certificate shop.pem (shop.example): until 2026-12-01`, and why its file is not in force."""
     what, until = "authorities", ""
-    if one["expires"] is not None:
-        what, until = "certificate", f": until {_day(one['expires'])}"
+    if one["until"] is not None:
+        what, until = "certificate", f": until {one['until'].partition('T')[0]}"
     more = ", ..." if len(one["names"]) > 3 else ""
     names = f" ({', '.join(one['names'][:3])}{more})" if one["names"] else ""
     broken = f"; the last good one is in force: {one['broken']}" if one["broken"] else ""
     return f"{what} {one['file']}{names}{until}{broken}"
-
-
-def _day(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def _row(backend: dict[str, Any]) -> list[str]:

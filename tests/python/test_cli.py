@@ -274,8 +274,10 @@ CERTIFICATE = {
     "file": "/x/shop.pem",
     "names": ["shop.example", "*.shop.example", "a.example", "b.example"],
     "expires": 1796083200,
+    "until": "2026-12-01T00:00:00Z",
     "broken": "there is no certificate in it",
 }
+AUTHORITIES = {"file": "/x/ca.pem", "names": [], "expires": None, "until": None, "broken": None}
 CHECK = {"good": True, "why": None, "status": 200, "latency": 0.0012, "ago": 3.4}
 STATUS = {
     "generation": 3,
@@ -297,7 +299,9 @@ STATUS = {
         "shop": {
             "policy": "round_robin",
             "queue": {"waiting": 3, "size": 10, "oldest": 0.25, "waited": 9, "refused": 1, "late": 2},
-            "certificates": [{"file": "/x/ca.pem", "names": [], "expires": None, "broken": None}],
+            "certificates": [
+                {"file": "/x/ca.pem", "names": [], "expires": None, "until": None, "broken": None}
+            ],
             "backends": [
                 backend("a:1", in_flight=2, requests=100, latency=0.0123, check=CHECK),
                 backend(

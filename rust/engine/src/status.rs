@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::running::{BackendRecord, Running};
 use crate::shared::Shared;
-use crate::tls::Watched;
+use crate::tls::{Watched, certificate};
 use crate::udp::meter::{Dropped, FlowMeter};
 use crate::wait::seating::Seating;
 
@@ -56,6 +56,8 @@ pub struct CertificateStatus {
     pub names: Vec<String>,
     /// When it ends, in seconds since 1970; `None` for authorities.
     pub expires: Option<u64>,
+    /// The same as text (RFC 3339).
+    pub until: Option<String>,
 }
 
 /// The flows of a listener for datagrams.
@@ -201,6 +203,7 @@ fn certificates<'r>(watched: impl Iterator<Item = Watched<'r>>) -> Vec<Certifica
         file: one.file.to_owned(),
         names: one.names.iter().map(ToString::to_string).collect(),
         expires: one.not_after,
+        until: one.not_after.map(certificate::date),
     };
     watched.map(status).collect()
 }
