@@ -114,6 +114,40 @@ async def test_a_pair_that_does_not_match_is_refused_at_the_start_and_at_a_reloa
 
 
 @pytest.mark.trio
+async def test_certificates_of_a_refused_configuration_are_watched_until_one_is_in_force(
+    bind: str, tmp_path: Path
+) -> None:
+    put(tmp_path, "one", "one.example")
+    two = tmp_path / "two.pem"
+    two.write_text("no certificate")
+    async with pylb.running(site(bind, tmp_path, "one")) as lb:
+        with pytest.raises(pylb.ConfigInvalid):
+            await lb.apply(site(bind, tmp_path, "one", "two"))
+        assert two in lb.watched()
+        await lb.apply(site(bind, tmp_path, "one"))
+        assert two not in lb.watched()
+
+
+@pytest.mark.trio
+async def test_trouble_with_our_own_certificates_holds_up_no_other(bind: str, tmp_path: Path) -> None:
+    put(tmp_path, "shop", "old.example")
+    config = site(bind, tmp_path, "shop", state_dir=str(tmp_path / "state"))
+    config["listeners"]["own"] = {
+        "bind": f"unix:{tmp_path}/own",
+        "tls": {"certificates": "internal"},
+        "routes": [{"respond": {"status": 204}}],
+    }
+    async with pylb.running(config) as lb:
+        facts = lb.facts()
+        (key,) = (tmp_path / "state").rglob("authority.key")
+        key.chmod(0o644)
+        put(tmp_path, "shop", "new.example")
+        _, failed = await told(facts, "certificate_renewed", "renewal_failed")
+        assert "can be read by others" in failed["why"]
+        assert names_in_force(lb) == [["new.example"]]
+
+
+@pytest.mark.trio
 async def test_internal_certificates_are_made_once_and_kept(bind: str, tmp_path: Path) -> None:
     config = site(bind, tmp_path, state_dir=str(tmp_path / "state"))
     config["listeners"]["web"]["routes"][0]["match"] = {"host": "shop.example"}

@@ -35,6 +35,7 @@ class Certificates:
         self._core = core
         self._internal = Internal()
         self._broken: Mapping[Unit, Broken] = {}
+        self._trouble: str | None = None
         self._read: Seen = {}
         self.seen: Seen = {}
         """What their files were when they were last read."""
@@ -56,7 +57,7 @@ class Certificates:
 
     def settle(self) -> None:
         """What was read last is in force, all of it."""
-        self.seen, self._broken = self._read, {}
+        self.seen, self._broken, self._trouble = self._read, {}, None
         self._core.note_renewal(0, 0, [])
 
     async def renew(
@@ -67,7 +68,7 @@ class Certificates:
     ) -> list[Fact]:
         """Puts in force what is new and good, by `put`, which raises PlanInvalid; returns what to tell."""
         self.seen = fingerprint(config.certificates)
-        trial = await trio.to_thread.run_sync(self._trial, config, kept)
+        trial, trouble = await trio.to_thread.run_sync(self._trial, config, kept)
         while trial.files != kept:
             try:
                 await put(trial.files)
@@ -76,11 +77,21 @@ class Certificates:
                 if not trial.new:
                     raise PylbError("; ".join(message for _, message in error.errors)) from None
                 trial = trial.without(error.errors)
-        return self._settled(trial)
+        facts = self._settled(trial)
+        if trouble is not None and trouble != self._trouble:
+            facts.append({"fact": "renewal_failed", "why": trouble})
+        self._trouble = trouble
+        return facts
 
-    def _trial(self, config: Config, kept: Mapping[str, bytes]) -> Attempt:
-        made = self._internal.made(config.model).files
-        return attempt(named(config.model), {**kept, **made})
+    def _trial(self, config: Config, kept: Mapping[str, bytes]) -> tuple[Attempt, str | None]:
+        """What to try, and why certificates that pylb makes are left as they are, if they have to be."""
+        made: Mapping[str, bytes] = {}
+        trouble = None
+        try:
+            made = self._internal.made(config.model).files
+        except PylbError as error:
+            trouble = str(error)
+        return attempt(named(config.model), {**kept, **made}), trouble
 
     def _settled(self, trial: Attempt) -> list[Fact]:
         """Notes what became of an attempt. What was of no use before, and is the same, is not told again."""

@@ -183,8 +183,8 @@ class Publisher:
             raise UnknownBackend(f"backend in {pool}", backend, known)
 
     def watched(self) -> list[Path]:
-        """The files in force with their pages, those of the last refused attempt, and what the patterns of
-        `include` match now."""
+        """The files in force with their pages, those of the last refused attempt with their certificates,
+        and what the patterns of `include` match now."""
         config = self.config
         named = (*config.files, *config.pages, *glob_files(config.patterns)) if config else ()
         return list(dict.fromkeys((*named, *self._attempted)))
@@ -205,7 +205,7 @@ class Publisher:
                 self._loaded = {file: before.get(file, seen) for file, seen in now.items()}
 
     async def _put(self, config: Config) -> Outcome:
-        self._attempted = config.files
+        self._attempted = (*config.files, *config.certificates)
         if self.config is not None and (fixed := needs_restart(self.config, config)):
             return self._refuse(fixed)
         try:
@@ -219,7 +219,7 @@ class Publisher:
             return self._answer(Refused((), _cannot_open(config, error), 1))
         except PylbError as error:
             return self._answer(Refused((), str(error), error.exit_code))
-        self.config = config
+        self.config, self._attempted = config, config.files
         self.certificates.settle()
         useless = map(str, _explained(config, plain, world, self._core.useless()))
         return self._answer(Published(generation, config, (*useless, *warnings)))
