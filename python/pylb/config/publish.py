@@ -23,11 +23,12 @@ import trio
 from pylb.affinity import KeyRing
 from pylb.config import verdict
 from pylb.config.certificates import Certificates
-from pylb.config.desired import Key, Override, Plain, World, desired, hosts, names, origin, uses_ring
+from pylb.config.desired import Key, Override, Plain, World, desired, hosts, names, uses_ring
 from pylb.config.draft import Resolve, resolve
 from pylb.config.loaded import Config
 from pylb.config.outcome import Adjusted, Heard, Kept, Outcome, Published, Refused
 from pylb.config.read import glob_files
+from pylb.config.refusal import cannot_open, explained
 from pylb.config.restart import needs_restart
 from pylb.config.source import Source
 from pylb.config.watch import Seen, fingerprint
@@ -150,7 +151,7 @@ class Publisher:
         except PlanInvalid as error:
             raise PylbError("; ".join(message for _, message in error.errors)) from None
         except BindFailed as error:
-            raise PylbError(_cannot_open(self.config, error)) from None
+            raise PylbError(cannot_open(self.config, error)) from None
         self._answer(Adjusted(generation, self.config, fact))
 
     @property
@@ -214,14 +215,14 @@ class Publisher:
         except ConfigInvalid as error:
             return self._refuse(tuple(error.errors))
         except PlanInvalid as error:
-            return self._refuse(_explained(config, plain, world, error.errors))
+            return self._refuse(explained(config, plain, world, error.errors))
         except BindFailed as error:
-            return self._answer(Refused((), _cannot_open(config, error), 1))
+            return self._answer(Refused((), cannot_open(config, error), 1))
         except PylbError as error:
             return self._answer(Refused((), str(error), error.exit_code))
         self.config, self._attempted = config, config.files
         self.certificates.settle()
-        useless = map(str, _explained(config, plain, world, self._core.useless()))
+        useless = map(str, explained(config, plain, world, self._core.useless()))
         return self._answer(Published(generation, config, (*useless, *warnings)))
 
     def _prepared(self, config: Config) -> tuple[Plain, World, tuple[str, ...]]:
@@ -248,27 +249,6 @@ class Publisher:
     def _answer(self, outcome: Told) -> Told:
         self._tell(outcome)
         return outcome
-
-
-def _explained(
-    config: Config, plain: Plain, world: World, listed: Sequence[tuple[KeyPath, str]]
-) -> tuple[Mistake, ...]:
-    """What the core says of a draft, at its places in the file."""
-    return tuple(config.explain([(origin(plain, world.found, path), message) for path, message in listed]))
-
-
-def _cannot_open(config: Config, error: BindFailed) -> str:
-    """One line; with the place in the file when there is a file."""
-    reason = error.strerror or error
-    path: KeyPath
-    if error.listener in config.model.listeners:
-        path = ("listeners", error.listener, "bind")
-        line = f"listener {error.listener}: cannot listen on {error.bind}: {reason}"
-    elif error.listener == "log":
-        path, line = ("log", "access"), f"log: cannot write to {error.bind}: {reason}"
-    else:
-        path, line = ("metrics", "bind"), f"metrics: cannot listen on {error.bind}: {reason}"
-    return config.located(path, line)
 
 
 def _named(key: Key) -> dict[str, str]:
