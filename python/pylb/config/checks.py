@@ -24,7 +24,7 @@ class Check(Section):
     fall: Whole = default(3)
     """Failed checks in a row that take it down."""
     port: Port | None = None
-    """Another port to check. Left out: the backend's own."""
+    """Another port to check, spoken to plainly. Left out: the backend's own, with the pool's `tls`."""
 
 
 class HttpCheck(Check):
