@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,20 @@ from pylb.overview import overview
 
 @pytest.fixture
 def bind() -> str:
-    """An address that was free a moment ago."""
+    return free_address()
+
+
+def free_address() -> str:
+    """One that was free a moment ago."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def metrics(bind: str) -> list[str]:
+    with urllib.request.urlopen(f"http://{bind}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text.splitlines()
 
 
 def put(folder: Path, name: str, host: str) -> None:
@@ -76,7 +87,9 @@ async def test_changed_files_come_in_force_by_themselves(bind: str, tmp_path: Pa
 async def test_a_broken_file_keeps_the_last_good_one_and_holds_up_no_other(bind: str, tmp_path: Path) -> None:
     for name in ("shop", "api", "gone"):
         put(tmp_path, name, f"{name}.example")
-    async with pylb.running(site(bind, tmp_path, "shop", "api", "gone")) as lb:
+    counted = free_address()
+    config = site(bind, tmp_path, "shop", "api", "gone", metrics={"bind": counted})
+    async with pylb.running(config) as lb:
         facts = lb.facts()
         (tmp_path / "shop.pem").write_text("no certificate")
         put(tmp_path, "api", "new.example")
@@ -88,6 +101,12 @@ async def test_a_broken_file_keeps_the_last_good_one_and_holds_up_no_other(bind:
         assert api["broken"] is None
         assert "No such file" in gone["broken"]
         assert "; the last good one is in force: " in overview(lb.status())
+        lines = await trio.to_thread.run_sync(metrics, counted)
+        for name, broken in (("shop", 1), ("api", 0), ("gone", 1)):
+            labels = f'listener="web",certificate="{tmp_path}/{name}.pem"'
+            assert f"pylb_certificate_broken{{{labels}}} {broken}" in lines
+        assert 'pylb_certificate_renewals_total{result="renewed"} 1' in lines
+        assert 'pylb_certificate_renewals_total{result="refused"} 2' in lines
         put(tmp_path, "shop", "again.example")
         await told(facts, "certificate_renewed")
         assert names_in_force(lb)[0] == ["again.example"]
