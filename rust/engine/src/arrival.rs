@@ -27,6 +27,7 @@ use crate::client::Client;
 use crate::clock::Seat;
 use crate::end::Conn;
 use crate::observe::log::Record;
+use crate::observe::meter::Shaken;
 use crate::presence::Presence;
 use crate::request_id::RequestId;
 use crate::running::Held;
@@ -194,7 +195,14 @@ impl Arrival {
         self.worker.clock.expire_in(seat, patience.ms);
         self.read(&mut visitor, seat, |_| Verdict::Done(())).await?;
         let knock = Knock { socket: visitor.socket, early: visitor.early };
-        let socket = handshake::accept(&self.worker, knock, tls, patience).await?;
+        let result = handshake::accept(&self.worker, knock, tls, patience).await;
+        let shaken = match &result {
+            Ok(socket) if socket.tls().is_some_and(|facts| facts.resumed) => Shaken::Resumed,
+            Ok(_) => Shaken::Full,
+            Err(_) => Shaken::Failed,
+        };
+        held.meters(index).handshakes.count(self.worker.index, shaken);
+        let socket = result?;
         Ok(Visitor { socket, early: Vec::new(), ..visitor })
     }
 

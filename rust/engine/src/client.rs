@@ -105,7 +105,8 @@ impl Client {
         let now = match polled {
             Poll::Ready(Ok(Some(head))) => {
                 let mut exchange = self.worker.exchange_box();
-                *exchange = Some(Exchange::new(self, held, index, head, seat, served + 1));
+                let new = Exchange::new(self, held, index, head, seat, served + 1);
+                *exchange = Some(new.over(down.socket().tls()));
                 return Poll::Ready(Ok(Some(exchange)));
             }
             Poll::Ready(Ok(None)) | Poll::Ready(Err(Failure::ClientGone)) => {

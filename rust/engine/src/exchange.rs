@@ -13,10 +13,11 @@
 //!
 //! In the folder: `turn.rs` waits for a place, `reach.rs` gets a connection, `flow.rs` moves the bytes, `patience.rs`
 //! keeps the deadlines, `retry.rs` judges failures, `switched.rs` goes on as a tunnel, `stick.rs` keeps clients with
-//! their backends, `answer.rs` says what no backend says, `story.rs` counts and logs.
+//! their backends, `secure.rs` knows what TLS means for requests, `answer.rs` says what no backend says, `story.rs` counts and logs.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use plan::{Progress, Request, Step, Tick};
@@ -32,6 +33,7 @@ use crate::pick::Pick;
 use crate::reply::Answer;
 use crate::request_id::RequestId;
 use crate::running::Held;
+use crate::tls::facts::Facts;
 use crate::wait::turn::{Wait, step_back};
 use crate::worker::Worker;
 
@@ -41,6 +43,7 @@ mod patience;
 mod reach;
 mod replay;
 mod retry;
+mod secure;
 mod stick;
 mod story;
 mod switched;
@@ -79,6 +82,8 @@ pub(crate) struct Exchange {
     client: IpAddr,
     ends: Option<Box<Ends>>,
     trusted: bool,
+    /// What was agreed on with the client, if TLS ends here.
+    tls: Option<Rc<Facts>>,
     last_request: bool,
     head: Option<Head>,
     id: RequestId,
@@ -132,6 +137,7 @@ impl Exchange {
             client: address,
             ends: client.ends.clone(),
             trusted,
+            tls: None,
             last_request,
             id: RequestId::new(worker.clock.wall(started), worker.random()),
             progress: Progress::new(index),
@@ -149,9 +155,14 @@ impl Exchange {
         }
     }
 
+    /// A request that came over TLS.
+    pub(crate) fn over(self, tls: Option<&Rc<Facts>>) -> Self {
+        Exchange { tls: tls.cloned(), ..self }
+    }
+
     /// Runs the exchange to its end and says what becomes of the client's connection.
     pub(crate) async fn run(&mut self, worker: &Worker, down: &mut Conn) -> After {
-        let result = match self.too_large() {
+        let result = match self.refusal() {
             Some(failure) => Err(failure),
             None => self.forward(worker, down).await,
         };
@@ -245,6 +256,15 @@ impl Exchange {
             return After::Abort;
         }
         self.answer(worker, down, failure.into()).await
+    }
+
+    /// Why the request goes no further, whatever its route.
+    fn refusal(&mut self) -> Option<Failure> {
+        if self.is_misdirected() {
+            self.last_request = true;
+            return Some(Failure::Misdirected);
+        }
+        self.too_large()
     }
 
     fn too_large(&self) -> Option<Failure> {

@@ -10,6 +10,7 @@ use plan::On;
 use wire::{Blame, Fault};
 
 use crate::observe::meter::Retry;
+use crate::tls::handshake::{Fault as TlsFault, TlsFailure};
 
 /// Why an exchange, or an attempt at one, did not end as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,12 @@ pub(crate) enum Failure {
     ConnectFailed,
     /// The backend accepted and closed before anything was sent.
     ClosedUnused,
+    /// The backend's certificate is not believed.
+    TlsCertificate,
+    /// The backend does not speak TLS, or not as we do.
+    TlsProtocol,
+    /// The TLS handshake with the backend took too long.
+    TlsTimeout,
     /// An answer with a status that is tried again.
     Status(u16),
     /// The backend drains, and its time is over.
@@ -52,6 +59,8 @@ pub(crate) enum Failure {
     Stopped,
     /// The request body is longer than the listener's limit.
     BodyTooLarge,
+    /// The Host belongs to another TLS policy than the connection.
+    Misdirected,
 }
 
 /// What a request has done so far, as far as a retry is concerned.
@@ -73,6 +82,9 @@ impl Failure {
             | Failure::ConnectTimeout
             | Failure::ConnectFailed
             | Failure::ClosedUnused
+            | Failure::TlsCertificate
+            | Failure::TlsProtocol
+            | Failure::TlsTimeout
             | Failure::ClosedEarly
             | Failure::CutInHead
             | Failure::Truncated
@@ -83,7 +95,8 @@ impl Failure {
             | Failure::HeadTimeout
             | Failure::BodyTimeout
             | Failure::ClientSlow
-            | Failure::BodyTooLarge => Blame::Client,
+            | Failure::BodyTooLarge
+            | Failure::Misdirected => Blame::Client,
             Failure::Exhausted | Failure::Stopped | Failure::Cut => Blame::Proxy,
         }
     }
@@ -100,6 +113,8 @@ impl Failure {
             Failure::ConnectRefused | Failure::ConnectTimeout | Failure::ConnectFailed | Failure::ClosedUnused => {
                 on.connect
             }
+            // No byte of the request was written.
+            Failure::TlsCertificate | Failure::TlsProtocol | Failure::TlsTimeout => on.connect,
             _ if !spent.repeatable => false,
             Failure::ClosedEarly => {
                 let once = if spent.was_idle { on.stale } else { on.closed };
@@ -136,10 +151,12 @@ impl Failure {
     pub(crate) fn status(self) -> u16 {
         match self {
             Failure::Rule(fault) => fault.status(),
-            Failure::ConnectTimeout | Failure::ResponseTimeout => 504,
+            Failure::ConnectTimeout | Failure::TlsTimeout | Failure::ResponseTimeout => 504,
             Failure::ConnectRefused
             | Failure::ConnectFailed
             | Failure::ClosedUnused
+            | Failure::TlsCertificate
+            | Failure::TlsProtocol
             | Failure::ClosedEarly
             | Failure::CutInHead
             | Failure::Truncated
@@ -148,6 +165,7 @@ impl Failure {
             Failure::ClientGone | Failure::ClientSlow => 499,
             Failure::HeadTimeout | Failure::BodyTimeout => 408,
             Failure::BodyTooLarge => 413,
+            Failure::Misdirected => 421,
             Failure::Exhausted | Failure::Stopped | Failure::Cut => 503,
         }
     }
@@ -157,7 +175,9 @@ impl Failure {
         match self {
             Failure::Rule(fault) if matches!(fault.blame(), Blame::Backend) => Some("http_protocol_error"),
             Failure::ConnectRefused => Some("connection_refused"),
-            Failure::ConnectTimeout => Some("connection_timeout"),
+            Failure::ConnectTimeout | Failure::TlsTimeout => Some("connection_timeout"),
+            Failure::TlsCertificate => Some("tls_certificate_error"),
+            Failure::TlsProtocol => Some("tls_protocol_error"),
             Failure::ConnectFailed => Some("destination_ip_unroutable"),
             Failure::ClosedUnused => Some("connection_terminated"),
             Failure::ClosedEarly | Failure::CutInHead | Failure::Truncated => Some("http_response_incomplete"),
@@ -176,6 +196,9 @@ impl Failure {
             Failure::ConnectTimeout => "connect timeout",
             Failure::ConnectFailed => "connect failed",
             Failure::ClosedUnused => "closed unused",
+            Failure::TlsCertificate => "certificate refused",
+            Failure::TlsProtocol => "TLS failed",
+            Failure::TlsTimeout => "TLS handshake timeout",
             Failure::Exhausted => "no descriptors left",
             Failure::ClosedEarly | Failure::CutInHead => "incomplete-head",
             Failure::Truncated => "incomplete-body",
@@ -190,6 +213,7 @@ impl Failure {
             Failure::ClientSlow => "client too slow",
             Failure::Stopped => "stopped",
             Failure::BodyTooLarge => "request body too large",
+            Failure::Misdirected => "host of another TLS policy",
         }
     }
 
@@ -201,6 +225,9 @@ impl Failure {
             Failure::ConnectTimeout => "The backend did not accept the connection in time.",
             Failure::ConnectFailed => "The backend could not be reached.",
             Failure::ClosedUnused => "The backend closed the connection before it got the request.",
+            Failure::TlsCertificate => "The certificate of the backend is not valid.",
+            Failure::TlsProtocol => "TLS with the backend failed.",
+            Failure::TlsTimeout => "TLS with the backend took too long.",
             Failure::Exhausted => "The proxy has no descriptor left.",
             Failure::ClosedEarly => "The backend closed the connection before it answered.",
             Failure::CutInHead | Failure::Truncated | Failure::ResponseIdle => "The backend's answer ended early.",
@@ -212,6 +239,7 @@ impl Failure {
             Failure::BodyTimeout => "The request body did not arrive in time.",
             Failure::Stopped => "The proxy is stopping.",
             Failure::BodyTooLarge => "The request body is too large.",
+            Failure::Misdirected => "This host needs a connection of its own.",
         }
     }
 
@@ -222,6 +250,18 @@ impl Failure {
             io::ErrorKind::TimedOut => Failure::ConnectTimeout,
             _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Failure::Exhausted,
             _ => Failure::ConnectFailed,
+        }
+    }
+}
+
+impl From<&TlsFailure> for Failure {
+    /// Of a handshake with a backend.
+    fn from(failure: &TlsFailure) -> Self {
+        match failure.fault {
+            TlsFault::Certificate => Failure::TlsCertificate,
+            TlsFault::Protocol | TlsFault::Gone => Failure::TlsProtocol,
+            TlsFault::Slow => Failure::TlsTimeout,
+            TlsFault::Stopped => Failure::Stopped,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A backend that was picked: the proof that a slot is held, and the place to say how it went.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use plan::{Address, PoolPlan, Retries, Tick};
 use crate::observe::facts::Fact;
 use crate::observe::meter::Meter;
 use crate::running::{BackendRecord, Held};
+use crate::tls::ClientTls;
 use crate::upstream::pool::Terms;
 use crate::wait::seating::Seating;
 use crate::worker::Worker;
@@ -20,6 +23,7 @@ pub(crate) struct Pick {
     slot: u32,
     /// A [`Stay`] has taken the slot over.
     is_handed_on: bool,
+    words: RefCell<Option<Box<str>>>,
 }
 
 /// A slot that is held by what outlives its plan: for tunnels, which must not keep the plan they came by.
@@ -35,7 +39,7 @@ pub(crate) struct Stay {
 impl Pick {
     /// Takes over the slot that `choose` has raised.
     pub(crate) fn new(held: Held, pool: u32, slot: u32) -> Self {
-        Pick { held, pool, slot, is_handed_on: false }
+        Pick { held, pool, slot, is_handed_on: false, words: RefCell::default() }
     }
 
     pub(crate) fn live(&self) -> u64 {
@@ -58,6 +62,23 @@ impl Pick {
     /// The PROXY header that the backend wants to be told by for whom a connection is.
     pub(crate) fn proxy_protocol(&self) -> Option<wire::proxy_protocol::Version> {
         self.pool().proxy_protocol
+    }
+
+    /// How TLS is spoken there, whom the certificate has to be for, and the milliseconds of a handshake.
+    pub(crate) fn tls(&self) -> Option<(&ClientTls, &str, u32)> {
+        let tls = self.held.tls.client(self.pool)?;
+        let name = self.pool().server_names.get(self.slot as usize)?;
+        Some((tls, name, self.pool().tls_handshake_ms))
+    }
+
+    /// Why it fails, in more words than its failure has.
+    pub(crate) fn note_words(&self, words: &str) {
+        *self.words.borrow_mut() = Some(words.into());
+    }
+
+    /// What was noted.
+    pub(crate) fn words(&self) -> Option<Box<str>> {
+        self.words.borrow().clone()
     }
 
     /// Milliseconds without a byte after which a tunnel ends.
@@ -84,6 +105,7 @@ impl Pick {
 
     /// The backend failed; enough failures in a row eject it.
     pub(crate) fn failed(&self, worker: &Worker, now: Tick, why: &'static str) {
+        let why = self.words().map_or(Cow::Borrowed(why), |words| Cow::Owned(words.into()));
         failed(&self.held, (self.pool, self.slot), worker, now, why);
     }
 
@@ -163,7 +185,7 @@ impl Stay {
     /// [`Pick::failed`], if the plan in force still knows the backend.
     pub(crate) fn failed(&self, worker: &Worker, now: Tick, why: &'static str) {
         if let Some((held, place)) = self.place(worker) {
-            failed(&held, place, worker, now, why);
+            failed(&held, place, worker, now, why.into());
         }
     }
 
@@ -214,9 +236,9 @@ fn succeeded(held: &Held, (pool, slot): (u32, u32), worker: &Worker, took: Durat
     }
 }
 
-fn failed(held: &Held, (pool, slot): (u32, u32), worker: &Worker, now: Tick, why: &'static str) {
+fn failed(held: &Held, (pool, slot): (u32, u32), worker: &Worker, now: Tick, why: Cow<'static, str>) {
     let (plan, record) = (held.pool(pool), held.record(pool, slot));
-    record.note_error(why);
+    record.note_error(why.clone());
     if let Some(ejection) = plan.pool.failed(slot, now) {
         record.note_ejected();
         let (pool, backend) = (plan.name.to_string(), record.backend.to_string());

@@ -3,6 +3,7 @@
 //! Immutable like the plan; everything that moves is behind `Arc`s that the next plan takes over, so counters
 //! and histories of what did not change go on.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use plan::{Http, Listener, Plan, PoolPlan, Service};
 
-use crate::observe::meter::Meter;
+use crate::observe::meter::{Handshakes, Meter};
 use crate::tls::Tls;
 use crate::udp::meter::FlowMeter;
 use crate::wait::seating::Seating;
@@ -47,6 +48,8 @@ pub(crate) struct ListenerMeters {
     pub routes: Vec<Arc<Meter>>,
     /// Requests that matched no route or were not understood.
     pub unrouted: Arc<Meter>,
+    /// Handshakes of TLS that ends here.
+    pub handshakes: Arc<Handshakes>,
     /// Flows of datagrams.
     pub flows: Arc<FlowMeter>,
 }
@@ -60,7 +63,7 @@ pub(crate) struct BackendRecord {
     ejected: AtomicBool,
     ejections: AtomicU64,
     cut: AtomicU64,
-    last_error: Mutex<Option<&'static str>>,
+    last_error: Mutex<Option<Cow<'static, str>>>,
 }
 
 impl Running {
@@ -76,9 +79,14 @@ impl Running {
             let known = previous.and_then(|running| running.flows_named(listener));
             known.map(Arc::clone).unwrap_or_else(|| Arc::new(FlowMeter::new(workers)))
         };
+        let handshakes = |listener: &str| {
+            let known = previous.and_then(|running| running.handshakes_of(listener));
+            known.unwrap_or_else(|| Arc::new(Handshakes::new(workers)))
+        };
         let listeners = plan.listeners.iter().map(|listener| ListenerMeters {
             routes: route_names(listener).map(|route| meter(&listener.name, route)).collect(),
             unrouted: meter(&listener.name, ""),
+            handshakes: handshakes(&listener.name),
             flows: flows(&listener.name),
         });
         let record = |pool: &PoolPlan, backend: &str| {
@@ -183,6 +191,11 @@ impl Running {
         Some(&self.listeners[position].flows)
     }
 
+    fn handshakes_of(&self, listener: &str) -> Option<Arc<Handshakes>> {
+        let index = self.plan.listeners.iter().position(|known| &*known.name == listener)?;
+        Some(Arc::clone(&self.listeners[index].handshakes))
+    }
+
     fn route_meters(&self) -> HashMap<(&str, &str), &Arc<Meter>> {
         let mut known = HashMap::new();
         for (listener, meters) in self.plan.listeners.iter().zip(&self.listeners) {
@@ -227,12 +240,12 @@ impl BackendRecord {
         }
     }
 
-    pub(crate) fn note_error(&self, why: &'static str) {
+    pub(crate) fn note_error(&self, why: Cow<'static, str>) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
-    pub(crate) fn last_error(&self) -> Option<&'static str> {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn last_error(&self) -> Option<Cow<'static, str>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn note_ejected(&self) {

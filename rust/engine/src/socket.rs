@@ -7,6 +7,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -64,9 +65,8 @@ impl Socket {
         }
     }
 
-    #[allow(dead_code, reason = "the log and headers come next")]
     /// What was agreed on, where TLS is spoken.
-    pub(crate) fn tls(&self) -> Option<&Facts> {
+    pub(crate) fn tls(&self) -> Option<&Rc<Facts>> {
         match self {
             Socket::Tls(stream) => Some(stream.facts()),
             Socket::Tcp(_) | Socket::Unix(_) => None,
@@ -87,6 +87,18 @@ impl Socket {
     /// The same question put to the kernel (one `recv` that takes nothing), for when a guess is not enough.
     pub(crate) fn has_news_now(&self) -> bool {
         !matches!(self.peek(), Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// For a connection on which nobody owes anything: whether something was said, or it was closed. `watcher` is woken by
+    /// what comes later.
+    pub(crate) fn is_disturbed(&mut self, watcher: &Waker) -> bool {
+        match self {
+            // The kernel has the last word: the runtime may not know yet.
+            Socket::Tls(stream) => {
+                !stream.is_quiet(&mut Context::from_waker(watcher)) || stream.socket().has_news_now()
+            }
+            _ => self.has_news_now(),
+        }
     }
 
     /// Whether the peer has closed and nothing is left to read.

@@ -1,5 +1,6 @@
 //! A snapshot for `pylb status`: what is configured, what is true of it now, and why.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -115,7 +116,7 @@ pub struct BackendStatus {
     /// `up`, `down`, `pending`, `ejected` or `draining`.
     pub state: &'static str,
     /// What last went wrong, while it is not simply up.
-    pub why: Option<&'static str>,
+    pub why: Option<Cow<'static, str>>,
     /// Seconds for which it is still ejected.
     pub ejected_for: Option<f64>,
     /// Share among its siblings.

@@ -258,7 +258,7 @@ fn a_flow_leaves_a_backend_that_is_gone() {
         assert!(lost || client.ask(b"more") == stays);
     }
     let gone = &engine.status().pools["products"].backends[0];
-    assert_eq!((gone.in_flight, gone.why), (0, Some("port unreachable")));
+    assert_eq!((gone.in_flight, gone.why.as_deref()), (0, Some("port unreachable")));
     assert!(gone.state == "ejected" || gone.state == "up", "{}", gone.state);
     assert_eq!(flows(&engine).total, 10, "the flows are the same");
 }

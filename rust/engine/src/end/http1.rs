@@ -8,7 +8,7 @@
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use wire::{Blame, BodyReader, Fault, Framing, Head, Pages, Parsed, RequestEdits, ResponseEdits, Rule, Rules};
@@ -294,6 +294,11 @@ impl Conn {
             self.broken = true;
             error
         })
+    }
+
+    /// Whether something came on a connection that is idle, or its end.
+    pub(crate) fn is_disturbed(&mut self, watcher: &Waker) -> bool {
+        self.socket.is_disturbed(watcher)
     }
 
     /// Sends FIN behind everything that was offered; the other direction stays open.

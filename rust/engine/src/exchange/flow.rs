@@ -173,12 +173,14 @@ impl Exchange {
         trailers: Option<Vec<u8>>,
     ) -> std::io::Result<()> {
         let keeps_id = self.kept_id().is_some();
+        let certificate = self.certificate_edits();
+        let route = self.route().and_then(|route| route.request.as_deref());
         let edits = RequestEdits {
             client: self.peer,
-            proto: "http",
+            proto: self.proto(),
             trusted: self.trusted,
             request_id: (!keeps_id).then(|| self.id.as_bytes()),
-            route: self.route().and_then(|route| route.request.as_deref()),
+            route: certificate.as_deref().or(route),
         };
         up.offer_request(cx, scratch, self.head(), &edits, part, trailers)
     }

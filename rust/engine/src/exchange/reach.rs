@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use plan::Tick;
@@ -15,7 +15,8 @@ use crate::end::Conn;
 use crate::failure::Failure;
 use crate::pick::Pick;
 use crate::running::Held;
-use crate::upstream::connect::connect;
+use crate::socket::Socket;
+use crate::upstream::connect::{connect, secure};
 use crate::upstream::pool::Found;
 use crate::worker::Worker;
 
@@ -76,15 +77,30 @@ impl Exchange {
     }
 
     async fn connect(&self, worker: &Worker, down: &mut Conn) -> Result<Box<Conn>, Failure> {
+        let socket = self.connect_clear(worker, down).await?;
+        let watching = self.watching && down.has_read_all();
+        let gone = |cx: &mut Context<'_>| {
+            if worker.is_stopping() {
+                return Some(Failure::Stopped);
+            }
+            let gone = watching.then(|| down.poll_gone(cx, &mut worker.buffers.borrow_mut().receive));
+            gone.and_then(|gone| match gone {
+                Poll::Ready(failure) => Some(failure),
+                Poll::Pending => None,
+            })
+        };
+        let socket = secure(worker, self.pick(), socket, self.seat, gone).await?;
+        Ok(Box::new(Conn::new(socket)))
+    }
+
+    async fn connect_clear(&self, worker: &Worker, down: &mut Conn) -> Result<Socket, Failure> {
         let (address, _) = self.pick().address();
         let header = self.proxy_header(down);
         let mut connecting = pin!(connect(address.clone(), worker.descriptor_limit, &header));
         let watching = self.watching && down.has_read_all();
         poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                return Poll::Ready(
-                    result.map(|socket| Box::new(Conn::new(socket))).map_err(|error| Failure::of_connect(&error)),
-                );
+                return Poll::Ready(result.map_err(|error| Failure::of_connect(&error)));
             }
             if worker.is_stopping() {
                 return Poll::Ready(Err(Failure::Stopped));

@@ -38,6 +38,8 @@ pub(super) struct Tries {
     /// When the request was first sent.
     began: Option<Tick>,
     failed: Vec<(u32, u32, &'static str)>,
+    /// More words on why the last one failed.
+    pub(super) words: Option<Box<str>>,
     /// The body so far, where it may be needed again.
     pub(super) replay: Option<Box<Replay>>,
 }
@@ -50,6 +52,7 @@ impl Tries {
 
     pub(super) fn begin(&mut self) {
         self.count += 1;
+        self.words = None;
     }
 
     /// A connection was found for the request.
@@ -81,6 +84,7 @@ impl Exchange {
         let up = self.up.take();
         let idle = up.as_ref().and_then(|up| up.reused);
         let Some(pick) = self.pick.take() else { return Err(failure) };
+        self.tries.words = pick.words();
         match idle {
             // It had been closed while it was idle: nobody's fault, and something to learn.
             Some(age) if failure == Failure::ClosedEarly => {

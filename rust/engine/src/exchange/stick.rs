@@ -59,11 +59,6 @@ impl Exchange {
         let (pool, _) = self.story.served_by?;
         self.held.pool(pool).sticky.as_deref()
     }
-
-    /// Whether the client's part of the way is encrypted, as a trusted proxy says.
-    pub(super) fn came_by_https(&self) -> bool {
-        self.trusted && wire::forwarded::came_by_https(self.head())
-    }
 }
 
 /// The value of a header of the response, or of a cookie that it sets.

@@ -10,6 +10,7 @@ use wire::Head;
 use super::Exchange;
 use crate::observe::log::Record;
 use crate::observe::meter::Meter;
+use crate::tls::facts::Facts;
 use crate::worker::Worker;
 
 /// What the log will tell.
@@ -40,6 +41,10 @@ pub(super) struct Names<'a> {
     pub(super) backend: Option<&'a str>,
     pub(super) attempts: &'a [(&'a str, &'static str)],
     pub(super) sticky: Option<&'static str>,
+    /// More words on what went wrong with the last backend.
+    pub(super) words: Option<&'a str>,
+    /// What was agreed on with the client.
+    pub(super) tls: Option<&'a Facts>,
 }
 
 impl Exchange {
@@ -93,6 +98,8 @@ impl Exchange {
             backend: self.story.served_by.map(|(pool, slot)| self.backend_name(pool, slot)),
             attempts,
             sticky: self.pinned(),
+            words: self.tries.words.as_deref(),
+            tls: self.tls.as_deref(),
         }
     }
 
@@ -131,7 +138,8 @@ impl Story {
             status: Some(self.status),
             proxy_status: self.error,
             sticky: names.sticky,
-            reason: self.reason,
+            reason: self.reason.map(|reason| names.words.unwrap_or(reason)),
+            tls: names.tls,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             queued: self.queued,

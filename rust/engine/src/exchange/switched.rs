@@ -4,6 +4,7 @@
 //! meters, and names for the log.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use plan::LogFormat;
@@ -14,6 +15,7 @@ use super::story::{Names, Story, since};
 use crate::end::Conn;
 use crate::observe::meter::Meter;
 use crate::pick::Stay;
+use crate::tls::facts::Facts;
 use crate::tunnel::relay::Relay;
 use crate::worker::Worker;
 
@@ -37,6 +39,7 @@ struct Book {
     backend: Option<Box<str>>,
     attempts: Vec<(Box<str>, &'static str)>,
     sticky: Option<&'static str>,
+    tls: Option<Rc<Facts>>,
 }
 
 impl Exchange {
@@ -79,6 +82,7 @@ impl Book {
             backend: names.backend.map(Box::from),
             attempts: attempts.iter().map(|(backend, why)| (Box::from(*backend), *why)).collect(),
             sticky: names.sticky,
+            tls: exchange.tls.clone(),
         };
         let pages = &mut worker.buffers.borrow_mut().pages;
         Book { head: exchange.head.take().map(|head| head.compact(pages)), ..book }
@@ -107,6 +111,8 @@ impl Book {
             backend: self.backend.as_deref(),
             attempts,
             sticky: self.sticky,
+            words: None,
+            tls: self.tls.as_deref(),
         }
     }
 }

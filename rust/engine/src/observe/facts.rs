@@ -3,6 +3,7 @@
 //! A bounded queue with an eventfd: pushing never blocks, and when nobody reads, the newest are dropped and
 //! counted, and the count becomes a fact itself.
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -19,7 +20,7 @@ pub enum Fact {
     /// A plan is in force on every worker.
     PlanApplied { generation: u64 },
     /// Passive checking took a backend out for `seconds`.
-    BackendEjected { pool: String, backend: String, why: &'static str, seconds: f64 },
+    BackendEjected { pool: String, backend: String, why: Cow<'static, str>, seconds: f64 },
     /// A backend that drains has become empty, or its time is over and `cut` exchanges and tunnels had to end.
     BackendDrained { pool: String, backend: String, cut: u64 },
     /// An ejected backend answered again.

@@ -14,6 +14,8 @@ use plan::LogFormat;
 use tokio::sync::Notify;
 use wire::{Head, Version};
 
+use crate::tls::facts::Facts;
+
 /// A buffer is handed over beyond this size: at 32 KiB the two wake-ups per batch cost 3 % of the process's time.
 const BATCH: usize = 128 * 1024;
 /// Batches in flight between the workers and the side thread; with [`BATCH`] this bounds the memory.
@@ -77,6 +79,8 @@ pub(crate) struct Record<'a> {
     pub first_byte: Option<Duration>,
     pub total: Duration,
     pub reused: bool,
+    /// What was agreed on with the client, where TLS ends here.
+    pub tls: Option<&'a Facts>,
     /// The rule that `lenient: true` waived for this request.
     pub leniency: Option<&'static str>,
 }
@@ -107,6 +111,7 @@ impl<'a> Record<'a> {
             total: Duration::ZERO,
             reused: false,
             leniency: None,
+            tls: None,
         }
     }
 }
@@ -243,7 +248,7 @@ fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
     address(record.client, out);
     out.push(b'"');
     string("proto", record.request.map(protocol).or(record.proto.map(str::as_bytes)), out);
-    out.extend_from_slice(b",\"tls\":null");
+    tls(record.tls, out);
     string("method", record.request.map(Head::method_name), out);
     string("host", record.request.map(Head::host).or(record.host), out);
     string("path", record.request.map(Head::received_target), out);
@@ -289,6 +294,17 @@ fn json(record: &Record<'_>, stamp: &Stamp, millis: u32, out: &mut Vec<u8>) {
         out.push(b'"');
     }
     out.extend_from_slice(b"]}\n");
+}
+
+/// `{"version":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384","sni":"a.example","resumed":false}`, or null.
+fn tls(facts: Option<&Facts>, out: &mut Vec<u8>) {
+    let Some(facts) = facts else { return out.extend_from_slice(b",\"tls\":null") };
+    out.extend_from_slice(b",\"tls\":{\"version\":\"");
+    out.extend_from_slice(facts.version.as_bytes());
+    out.push(b'"');
+    string("cipher", Some(facts.cipher.as_bytes()), out);
+    string("sni", facts.sni.as_deref().map(str::as_bytes), out);
+    out.extend_from_slice(if facts.resumed { b",\"resumed\":true}" } else { b",\"resumed\":false}" });
 }
 
 fn combined(record: &Record<'_>, stamp: &Stamp, out: &mut Vec<u8>) {

@@ -110,6 +110,38 @@ impl Retry {
     pub(crate) const NAMES: [&'static str; 6] = ["connect", "stale", "closed", "reset", "timeout", "status"];
 }
 
+/// What became of the handshakes of a listener, one lane per worker.
+pub(crate) struct Handshakes {
+    lanes: Box<[[Count; Handshakes::NAMES.len()]]>,
+}
+
+/// What becomes of a handshake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shaken {
+    Full,
+    /// With a ticket of an earlier session.
+    Resumed,
+    Failed,
+}
+
+impl Handshakes {
+    /// Parallel to [`Shaken`].
+    pub(crate) const NAMES: [&'static str; 3] = ["full", "resumed", "failed"];
+
+    pub(crate) fn new(workers: usize) -> Self {
+        Handshakes { lanes: (0..workers).map(|_| Default::default()).collect() }
+    }
+
+    pub(crate) fn count(&self, worker: usize, shaken: Shaken) {
+        self.lanes[worker][shaken as usize].add(1);
+    }
+
+    /// All workers together, parallel to the names.
+    pub(crate) fn totals(&self) -> [u64; Handshakes::NAMES.len()] {
+        std::array::from_fn(|kind| self.lanes.iter().map(|lane| lane[kind].value()).sum())
+    }
+}
+
 /// What is counted of streams that mean nothing here.
 #[derive(Default)]
 pub(crate) struct StreamMeter {

@@ -9,7 +9,7 @@ use std::fmt::{Display, Write};
 use balance::Health;
 use plan::Tick;
 
-use super::meter::{BOUNDS_US, Retry, Total, WorkerMeter};
+use super::meter::{BOUNDS_US, Handshakes, Retry, Total, WorkerMeter};
 use crate::running::{BackendRecord, Running};
 use crate::shared::Shared;
 use crate::wait::seating::Seating;
@@ -36,6 +36,7 @@ pub(crate) fn render(shared: &Shared) -> String {
         queues(&running, now, &mut text);
         backends(&running, &mut text);
         backends_now(&running, now, &mut text);
+        handshakes(&running, &mut text);
         certificates::certificates(shared, &running, &mut text);
     }
     text.0
@@ -130,6 +131,16 @@ fn routes(running: &Running, text: &mut Text) {
     };
     text.totals("pylb_requests_total", "Exchanges that are over, by route and class of the status.", &each);
     text.histograms("pylb_request_duration_seconds", "From a request's head to the last byte of its answer.", &each);
+}
+
+fn handshakes(running: &Running, text: &mut Text) {
+    text.family("pylb_tls_handshakes_total", "counter", "Handshakes of clients with TLS that ends here.");
+    for (index, listener) in running.plan.listeners.iter().enumerate().filter(|(_, listener)| listener.tls.is_some()) {
+        for (result, count) in Handshakes::NAMES.iter().zip(running.meters(index as u32).handshakes.totals()) {
+            let labels = [("listener", &*listener.name), ("result", result)];
+            text.sample("pylb_tls_handshakes_total", &labels, count);
+        }
+    }
 }
 
 fn queues(running: &Running, now: Tick, text: &mut Text) {

@@ -21,7 +21,8 @@ use crate::end::Conn;
 use crate::failure::{Failure, Spent};
 use crate::pick::Pick;
 use crate::running::Held;
-use crate::upstream::connect::connect;
+use crate::socket::Socket;
+use crate::upstream::connect::{connect, secure};
 use crate::wait::turn::{self, Applicant, Choice, Wait, step_back};
 use crate::worker::Worker;
 
@@ -196,12 +197,17 @@ impl<'w> Search<'w> {
     }
 
     async fn connect(&self, pick: &Pick, header: &[u8], down: &mut Conn) -> Result<Box<Conn>, Failure> {
+        let socket = self.connect_clear(pick, header, down).await?;
+        let socket = secure(self.worker, pick, socket, self.seat, |cx| self.poll_end(down, cx)).await?;
+        Ok(Box::new(Conn::new(socket)))
+    }
+
+    async fn connect_clear(&self, pick: &Pick, header: &[u8], down: &mut Conn) -> Result<Socket, Failure> {
         let worker = self.worker;
         let mut connecting = pin!(connect(pick.address().0.clone(), worker.descriptor_limit, header));
         poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                let conn = result.map(|socket| Box::new(Conn::new(socket)));
-                return Poll::Ready(conn.map_err(|error| Failure::of_connect(&error)));
+                return Poll::Ready(result.map_err(|error| Failure::of_connect(&error)));
             }
             if worker.clock.expired(self.seat) {
                 return Poll::Ready(Err(Failure::ConnectTimeout));

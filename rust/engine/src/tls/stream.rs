@@ -18,6 +18,7 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::facts::Facts;
@@ -39,7 +40,7 @@ thread_local! {
 pub(crate) struct Stream {
     socket: Socket,
     session: Session,
-    facts: Facts,
+    facts: Rc<Facts>,
     inbound: Vec<u8>,
     outbound: Vec<u8>,
     stash: Vec<u8>,
@@ -80,8 +81,8 @@ impl Stream {
         Stream {
             socket,
             session,
-            facts: Facts::default(),
-            fresh: !inbound.is_empty(),
+            facts: Rc::default(),
+            fresh: true,
             inbound,
             outbound: Vec::new(),
             stash: Vec::new(),
@@ -98,13 +99,13 @@ impl Stream {
     }
 
     /// What was agreed on.
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Rc<Facts> {
         &self.facts
     }
 
     /// Notes what was agreed on, at the end of a handshake.
     pub(super) fn settle(&mut self, sni: Option<Box<str>>, policy: u32) {
-        self.facts = Facts::of(&self.session, sni, policy);
+        self.facts = Rc::new(Facts::of(&self.session, sni, policy));
     }
 
     /// Plaintext into the front of `buffer`; `Ok(0)` is the peer's `close_notify`.
@@ -171,6 +172,12 @@ impl Stream {
             self.socket.shutdown_write(cx);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether nothing was said but what TLS says by itself: tickets, new keys. For a connection that is idle.
+    pub(crate) fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut buffer = vec![0; 4 * RECORD];
+        self.poll_read(cx, &mut buffer).is_pending()
     }
 
     /// Bytes that were written and that the socket has not taken.

@@ -74,10 +74,10 @@ impl Pool {
             if !replayable && age >= limit / 2 {
                 return Found::Nothing;
             }
-            let Some(idle) = shelf.idle.pop() else { break };
-            let socket = idle.conn.socket();
+            let Some(mut idle) = shelf.idle.pop() else { break };
             // What the runtime takes for news may be the rest of a read that filled the buffer: the kernel knows.
-            let closed = (socket.has_news(Waker::noop()) || !replayable) && socket.has_news_now();
+            let suspect = idle.conn.socket().has_news(Waker::noop()) || !replayable;
+            let closed = suspect && idle.conn.is_disturbed(Waker::noop());
             if closed {
                 *stale += 1;
                 shelf.ages.closed(age, now);
@@ -157,9 +157,8 @@ impl Shelf {
     fn drop_closed(&mut self, keeper: &Waker, now: Tick) -> u64 {
         let before = self.idle.len();
         let ages = &mut self.ages;
-        self.idle.retain(|idle| {
-            let socket = idle.conn.socket();
-            let closed = socket.has_news(keeper) && socket.has_news_now();
+        self.idle.retain_mut(|idle| {
+            let closed = idle.conn.socket().has_news(keeper) && idle.conn.is_disturbed(keeper);
             if closed {
                 ages.closed(now.since(idle.since), now);
             }
