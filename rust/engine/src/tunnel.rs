@@ -88,6 +88,7 @@ enum State {
 }
 
 /// What one turn of one way came to.
+#[derive(PartialEq, Eq)]
 enum Turn {
     /// Something happened; there may be more.
     Moved,
@@ -106,15 +107,26 @@ impl Tunnel {
         backend: &mut Conn,
         buffers: &mut Buffers,
     ) -> Poll<End> {
+        // Whoever waits has its wake-up, and needs no second look: moving the other way does not change that.
+        let (mut there_waits, mut back_waits) = (false, false);
         loop {
-            let there = self.to_backend.turn(cx, client, backend, buffers);
-            let back = self.to_client.turn(cx, backend, client, buffers);
-            match (there, back) {
-                (Turn::Reset, _) => return Poll::Ready(End::Client),
-                (_, Turn::Reset) => return Poll::Ready(End::Backend),
-                _ if self.to_backend.is_over() && self.to_client.is_over() => return Poll::Ready(self.end()),
-                (Turn::Waits, Turn::Waits) => return Poll::Pending,
-                _ => {}
+            if !there_waits {
+                match self.to_backend.turn(cx, client, backend, buffers) {
+                    Turn::Reset => return Poll::Ready(End::Client),
+                    turn => there_waits = turn == Turn::Waits,
+                }
+            }
+            if !back_waits {
+                match self.to_client.turn(cx, backend, client, buffers) {
+                    Turn::Reset => return Poll::Ready(End::Backend),
+                    turn => back_waits = turn == Turn::Waits,
+                }
+            }
+            if self.to_backend.is_over() && self.to_client.is_over() {
+                return Poll::Ready(self.end());
+            }
+            if there_waits && back_waits {
+                return Poll::Pending;
             }
         }
     }
