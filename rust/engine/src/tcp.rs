@@ -12,6 +12,7 @@
 //!
 //! Of the plan a session keeps nothing once it is connected: it lives through reloads, and ends as tunnels do.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +60,7 @@ struct Book {
     error: Option<&'static str>,
     queued: Option<Duration>,
     connect: Option<Duration>,
-    reason: Option<&'static str>,
+    reason: Option<Cow<'static, str>>,
     moved: (u64, u64),
 }
 
@@ -115,18 +116,19 @@ impl Session {
             Ok(found) => {
                 let idle_ms = found.pick.idle_ms();
                 let (up, stay) = (found.conn, found.pick.stay());
-                let mut relay = Relay { up, stay, seat, idle_ms, meter: |worker| &worker.sessions };
+                let unproven = book.connect;
+                let mut relay = Relay { up, stay, seat, idle_ms, unproven, meter: |worker| &worker.sessions };
                 let (end, moved) = relay.run(worker, &mut down).await;
-                (book.moved, book.reason) = (moved, end.reason());
+                (book.moved, book.reason) = (moved, end.reason().map(Cow::Borrowed));
                 let outcome = if end == End::Clean { Outcome::Clean } else { Outcome::Cut };
                 book.count_at(worker, &relay.stay, end);
-                book.close(worker, started, outcome);
+                book.close(worker, started, outcome, &down);
             }
             Err(lost) => {
                 down.become_plain();
                 down.abort();
                 (book.reason, book.error) = (Some(lost.reason), lost.error);
-                book.close(worker, started, Outcome::Refused);
+                book.close(worker, started, Outcome::Refused, &down);
             }
         }
     }
@@ -160,7 +162,7 @@ impl Book {
         stay.meter().lane(worker.index).exchange(outcome as u16, self.connect.unwrap_or_default());
     }
 
-    fn close(&self, worker: &Worker, started: Tick, outcome: Outcome) {
+    fn close(&self, worker: &Worker, started: Tick, outcome: Outcome, down: &Conn) {
         let total = Duration::from_micros(worker.now().0.saturating_sub(started.0));
         self.meter.lane(worker.index).exchange(outcome as u16, total);
         let Some(format) = self.format else { return };
@@ -175,7 +177,8 @@ impl Book {
             backend: self.backend.as_deref(),
             attempts: &attempts,
             proxy_status: self.error,
-            reason: self.reason,
+            reason: self.reason.as_deref(),
+            tls: down.socket().tls().map(|facts| &**facts),
             bytes_in: self.moved.0,
             bytes_out: self.moved.1,
             queued: self.queued,

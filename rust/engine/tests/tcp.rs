@@ -193,3 +193,45 @@ fn a_client_stays_with_its_backend_by_its_address() {
     let first = exchange(port, b"").expect("an answer");
     assert!((0..20).all(|_| exchange(port, b"").expect("an answer") == first));
 }
+
+#[test]
+fn a_backend_that_only_resets_is_taken_out() {
+    let port = free_port();
+    let resets = backend(|stream| {
+        // Closing with a byte unread resets.
+        let _ = stream.peek(&mut [0]);
+    });
+    let mut draft = passing(port, &[resets, backend(mirror("alive"))]);
+    pool(&mut draft)["balance"]["policy"] = json!("failover");
+    pool(&mut draft)["passive"]["failures"] = json!(2);
+    let engine = engine(&draft, 1);
+    for _ in 0..2 {
+        assert!(exchange(port, b"hello").is_err());
+    }
+    until("it is out", || engine.status().pools["products"].backends[0].state == "ejected");
+    assert_eq!(exchange(port, b"").expect("an answer"), b"alive");
+}
+
+#[test]
+fn a_client_may_have_said_all_before_there_is_a_place() {
+    let port = free_port();
+    let mut draft = passing(port, &[backend(mirror("late "))]);
+    pool(&mut draft)["backends"][0]["max_in_flight"] = json!(1);
+    let engine = engine(&draft, 1);
+    let first = connect(port);
+    until("the place is taken", || in_flight(&engine) == [1]);
+    let body: Vec<u8> = (0..300_000).map(|_| fastrand::u8(..)).collect();
+    thread::scope(|scope| {
+        let second = scope.spawn(|| exchange(port, &body));
+        until("one waits", || engine.status().pools["products"].queue.waiting == 1);
+        // Who resets while it waits is gone from the line.
+        let third = connect(port);
+        until("two wait", || engine.status().pools["products"].queue.waiting == 2);
+        socket2::SockRef::from(&third).set_linger(Some(Duration::ZERO)).expect("a socket");
+        drop(third);
+        until("one has left", || engine.status().pools["products"].queue.waiting == 1);
+        drop(first);
+        let all = second.join().expect("no panic").expect("a clean end");
+        assert!(all == [b"late ", &body[..]].concat());
+    });
+}

@@ -50,7 +50,14 @@ impl Exchange {
             unreachable!("who has answered was picked and is connected")
         };
         let idle_ms = pick.idle_ms();
-        let relay = Relay { up: up.conn, stay: pick.stay(), seat: self.seat, idle_ms, meter: |worker| &worker.tunnels };
+        let relay = Relay {
+            up: up.conn,
+            stay: pick.stay(),
+            seat: self.seat,
+            idle_ms,
+            unproven: None,
+            meter: |worker| &worker.tunnels,
+        };
         Switched { relay, book }
     }
 }

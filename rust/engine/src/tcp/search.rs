@@ -5,6 +5,7 @@
 //! `retries`, if these say `connect`. The client may speak meanwhile; what it says is kept, up to a bound. Its reset ends
 //! the search.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
@@ -58,7 +59,7 @@ pub(super) struct Found {
 
 /// Why there is none.
 pub(super) struct Lost {
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The error type of RFC 9209, where one fits.
     pub error: Option<&'static str>,
 }
@@ -174,7 +175,6 @@ impl<'w> Search<'w> {
             Ok(conn) => {
                 worker.meter().connected.add(1);
                 self.connect = Some(now.since(begun));
-                pick.succeeded(worker, now.since(begun), now);
                 Ok(Found { conn, pick })
             }
             Err(failure) => {
@@ -220,15 +220,19 @@ impl<'w> Search<'w> {
     /// A try has failed. `Ok`: after a pause, another one.
     async fn recover(&mut self, down: &mut Conn, failure: Failure) -> Result<(), Lost> {
         let Some(pick) = self.pick.take() else { return Err(failure.into()) };
+        let lost = || Lost {
+            reason: pick.words().map_or(failure.reason().into(), |words| String::from(words).into()),
+            ..failure.into()
+        };
         let retries = pick.retries();
         let spent = Spent { repeatable: true, was_idle: false, closed_before: false };
         if !failure.may_retry(spent, &retries.on) || self.tries >= retries.tries {
-            return Err(failure.into());
+            return Err(lost());
         }
         let now = self.worker.now();
         if failure.costs_backends() && !pick.budget().withdraw(now) {
             self.worker.meter().retries_denied.add(1);
-            return Err(failure.into());
+            return Err(lost());
         }
         self.failed.extend(self.backend.take().map(|backend| (backend, failure.reason())));
         self.worker.meter().retries[failure.retry_kind(false) as usize].add(1);
@@ -309,12 +313,12 @@ impl Lost {
             Some("connection_limit_reached") => "no place in time",
             _ => "no backend to be had",
         };
-        Lost { reason, error: reply.error }
+        Lost { reason: reason.into(), error: reply.error }
     }
 }
 
 impl From<Failure> for Lost {
     fn from(failure: Failure) -> Self {
-        Lost { reason: failure.reason(), error: failure.proxy_error() }
+        Lost { reason: failure.reason().into(), error: failure.proxy_error() }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::{End, Tunnel};
 use crate::clock::Seat;
@@ -22,6 +23,8 @@ pub(crate) struct Relay {
     pub seat: Seat,
     /// Milliseconds without a byte after which it ends.
     pub idle_ms: u32,
+    /// How long it took to connect, until the backend has shown that it is there: by a byte, or by a clean end.
+    pub unproven: Option<Duration>,
     /// What counts it.
     pub meter: fn(&WorkerMeter) -> &StreamMeter,
 }
@@ -47,6 +50,13 @@ impl Relay {
         worker.clock.expire_in(self.seat, self.idle_ms);
         let mut tunnel = Tunnel::default();
         let end = poll_fn(|cx| self.poll(&mut tunnel, worker, down, cx)).await;
+        match end {
+            End::Clean => self.prove(worker),
+            End::Backend if self.unproven.is_some() => {
+                self.stay.failed(worker, worker.now(), "reset before it had said anything");
+            }
+            _ => {}
+        }
         if end != End::Clean {
             self.up.abort();
             down.abort();
@@ -68,12 +78,22 @@ impl Relay {
         let meter = (self.meter)(worker.meter());
         meter.bytes_in.add(after.moved.0 - before.moved.0);
         meter.bytes_out.add(after.moved.1 - before.moved.1);
+        if after.moved.1 > 0 && self.unproven.is_some() {
+            self.prove(worker);
+        }
         if after != before {
             worker.clock.expire_in(self.seat, self.idle_ms);
         } else if polled.is_pending() && worker.clock.expired(self.seat) {
             return Poll::Ready(End::Idle);
         }
         polled
+    }
+
+    #[cold]
+    fn prove(&mut self, worker: &Worker) {
+        if let Some(took) = self.unproven.take() {
+            self.stay.succeeded(worker, took, worker.now());
+        }
     }
 
     fn progress(&self, tunnel: &Tunnel, down: &Conn) -> Progress {
