@@ -30,7 +30,6 @@ mod shared;
 mod socket;
 mod status;
 mod tcp;
-#[allow(dead_code, unused_imports, reason = "handshakes will read the rest")]
 mod tls;
 mod tunnel;
 mod udp;

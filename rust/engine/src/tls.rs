@@ -3,7 +3,8 @@
 //! `prepare.rs` turns the files of a plan into configurations of rustls, or says everything that is wrong with them.
 //! What did not change is taken over from the plan before, by value: the same `Arc`, so sessions go on and tickets stay
 //! good. `server.rs` is what a listener shows, `backend.rs` what a pool believes; below them are files
-//! (`certificate.rs`), names (`names.rs`), tickets (`tickets.rs`) and reasons in words (`reason.rs`).
+//! (`certificate.rs`), names (`names.rs`), tickets (`tickets.rs`) and reasons in words (`reason.rs`). Connections begin
+//! in `handshake.rs` and go on in `stream.rs`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -34,11 +35,8 @@ mod tickets;
 mod workshop;
 
 pub(crate) use backend::ClientTls;
-pub(crate) use certificate::ClientCertificate;
-pub(crate) use handshake::{Handshake, Knock, Patience, TlsFailure, accept, connect};
 pub(crate) use prepare::{Tls, prepare};
 pub(crate) use renewals::Renewals;
-pub(crate) use server::{Choice, ServerTls};
 pub(crate) use shown::Watched;
 
 /// The contents of files that a draft names, by those names.

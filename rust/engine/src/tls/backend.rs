@@ -30,8 +30,6 @@ const SESSIONS: usize = 1024;
 /// How the backends of a pool are spoken to.
 pub(crate) struct ClientTls {
     pub config: Arc<ClientConfig>,
-    /// Their certificates are checked.
-    pub verify: bool,
     /// Of all that went into it.
     pub(super) print: Fingerprint,
     /// Of what is believed.

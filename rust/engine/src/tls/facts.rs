@@ -15,6 +15,7 @@ pub(crate) struct Facts {
     /// The name that the client asked for, in lower case.
     pub sni: Option<Box<str>>,
     /// The protocol that ALPN chose.
+    #[allow(dead_code, reason = "for protocols that are chosen by it")]
     pub alpn: Option<Box<[u8]>>,
     /// Whether an earlier session went on.
     pub resumed: bool,

@@ -95,23 +95,6 @@ pub(crate) async fn accept(
     Ok(handshake.done(sni, *policy))
 }
 
-/// Begins TLS with a backend that has to be `name`: what is returned speaks plaintext.
-///
-/// # Errors
-/// Why not; the backend has got an alert.
-pub(crate) async fn connect(
-    worker: &Worker,
-    socket: Socket,
-    tls: &ClientTls,
-    name: &str,
-    patience: Patience,
-) -> Result<Socket, TlsFailure> {
-    worker.clock.expire_in(patience.seat, patience.ms);
-    let mut handshake = Handshake::with_backend(socket, tls, name)?;
-    handshake.wait(worker, patience).await?;
-    Ok(handshake.done(None, 0))
-}
-
 /// A handshake under way.
 pub(crate) struct Handshake {
     stream: Box<Stream>,

@@ -51,11 +51,6 @@ impl ServerTls {
         &self.policies[*self.by_name.find(sni)].choice
     }
 
-    /// Whether it takes the name that a client asks for to know how to accept it.
-    pub(crate) fn depends_on_name(&self) -> bool {
-        self.policies.len() > 1
-    }
-
     /// The number of the policy that a request for `host` belongs to (without port, as a head has it).
     pub(crate) fn policy_of(&self, host: &[u8]) -> u32 {
         self.choose(std::str::from_utf8(host).ok()).policy

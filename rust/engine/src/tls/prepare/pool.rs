@@ -39,7 +39,7 @@ impl Making<'_> {
         let config = made.map_err(|message| self.errors.push(at.key("ca").says(message))).ok()?;
         let belief = self.print_of_belief(plan);
         let ca = plan.ca.clone().filter(|_| plan.verify);
-        Some(Arc::new(ClientTls { config, verify: plan.verify, print, belief, shown: watched, ca }))
+        Some(Arc::new(ClientTls { config, print, belief, shown: watched, ca }))
     }
 
     fn belief(&mut self, at: &Place, plan: &PoolTls, now: Duration) -> Option<Belief> {

@@ -102,7 +102,7 @@ fn certificates_are_chosen_by_name() {
     assert!(is_of(&shown(&tls, &client, "other.test"), &all));
     let unverified = world.client(&PoolTls { verify: false, ..pool() });
     assert!(is_of(&shown(&tls, &unverified, "unknown.test"), &shop));
-    assert!(!tls.server(0).expect("TLS").depends_on_name());
+    assert_eq!(tls.server(0).expect("TLS").policies.len(), 1);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn clients_are_asked_by_name() {
     world.put(&Authority::new("others").issue(&Wish::client(&["mallory.example"])), "mallory");
     let tls = world.server(&listener(&[("open", None), ("shut", Some(asks(true)))]), None);
     let server = tls.server(0).expect("TLS");
-    assert!(server.depends_on_name());
+    assert_eq!(server.policies.len(), 2);
     assert_ne!(server.policy_of(b"open.example"), server.policy_of(b"shut.example"));
     assert_eq!(server.policy_of(b"open.example"), server.policy_of(b"10.0.0.1"));
 
