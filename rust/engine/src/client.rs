@@ -61,7 +61,7 @@ impl Client {
                 self.worker.clock.set_idle(seat, false);
                 let mut exchange = match next {
                     Ok(Some(exchange)) => exchange,
-                    Ok(None) => return,
+                    Ok(None) => return down.farewell(),
                     Err(failure) => return Box::pin(self.refuse(&mut down, seat, failure)).await,
                 };
                 served += 1;
@@ -154,6 +154,9 @@ impl Client {
         debug_assert!(matches!(failure.blame(), Blame::Client));
         self.worker.meter().refused_requests.add(1);
         let id = RequestId::new(self.worker.clock.wall(self.worker.now()), self.worker.random());
+        if failure == Failure::TlsHere {
+            return self.log_refusal(&id, failure); // it would not understand an answer
+        }
         poll_fn(|cx| {
             let asker = Asker { request: None, id: id.as_bytes(), keep_alive: false, page: None, fields: None };
             let bytes = Answer::from(failure).render(&asker);
@@ -178,7 +181,8 @@ impl Client {
         }
         let at = self.worker.clock.wall(self.worker.now());
         let record = Record {
-            status: Some(failure.status()),
+            status: (failure != Failure::TlsHere).then_some(failure.status()),
+            proto: (failure == Failure::TlsHere).then_some("tls"),
             reason: Some(failure.reason()),
             ..Record::of(at, id.as_bytes(), self.peer)
         };
@@ -193,8 +197,11 @@ impl Client {
             Poll::Pending if clock.expired(seat) || self.worker.is_stopping() => Poll::Ready(false),
             other => other.map(|result| result.is_ok()),
         });
-        if !flushed.await || (down.has_read_all() && !down.has_ahead()) {
+        if !flushed.await {
             return;
+        }
+        if down.has_read_all() && !down.has_ahead() {
+            return down.farewell();
         }
         poll_fn(|cx| {
             down.shutdown_write(cx);

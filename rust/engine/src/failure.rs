@@ -61,6 +61,8 @@ pub(crate) enum Failure {
     BodyTooLarge,
     /// The Host belongs to another TLS policy than the connection.
     Misdirected,
+    /// A client speaks TLS where none is spoken.
+    TlsHere,
 }
 
 /// What a request has done so far, as far as a retry is concerned.
@@ -96,7 +98,8 @@ impl Failure {
             | Failure::BodyTimeout
             | Failure::ClientSlow
             | Failure::BodyTooLarge
-            | Failure::Misdirected => Blame::Client,
+            | Failure::Misdirected
+            | Failure::TlsHere => Blame::Client,
             Failure::Exhausted | Failure::Stopped | Failure::Cut => Blame::Proxy,
         }
     }
@@ -104,6 +107,13 @@ impl Failure {
     /// The same end of a connection, but part of a head had arrived.
     pub(crate) fn inside_head(self) -> Self {
         if self == Failure::ClosedEarly { Failure::CutInHead } else { self }
+    }
+
+    /// What a head broke that begins with `bytes`, where this is what its absence would have been.
+    pub(crate) fn or_rather(self, fault: Fault, bytes: &[u8]) -> Self {
+        // A record of a handshake, of any version (RFC 8446, 5.1).
+        let is_tls = self == Failure::ClientGone && bytes.starts_with(&[22, 3]);
+        if is_tls { Failure::TlsHere } else { fault.into() }
     }
 
     /// Whether the request may go to a backend again: never processed, or processed harmlessly and, unless the pool
@@ -164,6 +174,7 @@ impl Failure {
             Failure::Status(status) => status,
             Failure::ClientGone | Failure::ClientSlow => 499,
             Failure::HeadTimeout | Failure::BodyTimeout => 408,
+            Failure::TlsHere => 400,
             Failure::BodyTooLarge => 413,
             Failure::Misdirected => 421,
             Failure::Exhausted | Failure::Stopped | Failure::Cut => 503,
@@ -214,6 +225,7 @@ impl Failure {
             Failure::Stopped => "stopped",
             Failure::BodyTooLarge => "request body too large",
             Failure::Misdirected => "host of another TLS policy",
+            Failure::TlsHere => "TLS on a port without",
         }
     }
 
@@ -240,6 +252,7 @@ impl Failure {
             Failure::Stopped => "The proxy is stopping.",
             Failure::BodyTooLarge => "The request body is too large.",
             Failure::Misdirected => "This host needs a connection of its own.",
+            Failure::TlsHere => "This port does not speak TLS.",
         }
     }
 

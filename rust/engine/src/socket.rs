@@ -139,6 +139,13 @@ impl Socket {
         let _ = rustix::net::shutdown(self.descriptor(), rustix::net::Shutdown::Write);
     }
 
+    /// Before a socket is closed at the end of a message: TLS says so, that nobody takes the end for a cut.
+    pub(crate) fn farewell(&mut self) {
+        if let Socket::Tls(stream) = self {
+            stream.farewell();
+        }
+    }
+
     /// Makes closing send RST, so that the peer cannot take the end of the stream for the end of a message.
     pub(crate) fn reset_on_close(&self) {
         match self {

@@ -249,3 +249,41 @@ fn a_backend_that_is_not_believed_gets_nothing() {
         drop(engine);
     }
 }
+
+#[test]
+fn who_knocks_at_the_wrong_port_hears_it_and_is_logged() {
+    let (office, port) = (Office::new(), free_port());
+    let mut draft = draft(port, &[backend(mirror)]);
+    let log = Log::of(&mut draft);
+    let plain = start(&draft, &engine::Files::new());
+    let mut lost = Browser::new(port, &office, None).visit("a.test");
+    assert!(lost.0.write_all(b"x").and_then(|()| lost.0.flush()).is_err());
+    let line = log.lines(1).remove(0);
+    let said = (&line["proto"], &line["status"], &line["reason"]);
+    assert_eq!(said, (&json!("tls"), &json!(null), &json!("TLS on a port without")));
+    drop(plain);
+
+    let files = site(&office, &mut draft);
+    let _engine = start(&draft, &files);
+    let mut stream = connect(port);
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").expect("a reader");
+    let mut said = String::new();
+    stream.read_to_string(&mut said).expect("an answer");
+    assert!(said.starts_with("HTTP/1.1 400 ") && said.ends_with("This port speaks TLS: ask for https://.\n"), "{said}");
+    assert_eq!(log.lines(2)[1]["reason"], "not TLS: looks like HTTP");
+}
+
+#[test]
+fn an_end_is_announced() {
+    let (office, port) = (Office::new(), free_port());
+    let mut draft = draft(port, &[backend(mirror)]);
+    draft["listeners"]["web"]["timeouts"]["keepalive"] = json!(100);
+    let files = site(&office, &mut draft);
+    let _engine = start(&draft, &files);
+    let browser = Browser::new(port, &office, None);
+    for lines in ["", "connection: close\r\n"] {
+        let mut visit = browser.visit("a.test");
+        assert_eq!(visit.ask("a.test", lines).0, 200);
+        assert_eq!(visit.0.read(&mut [0; 100]).expect("a close_notify"), 0);
+    }
+}

@@ -296,6 +296,11 @@ impl Conn {
         })
     }
 
+    /// The connection is about to be closed, at the end of a message.
+    pub(crate) fn farewell(&mut self) {
+        self.socket.farewell();
+    }
+
     /// Whether something came on a connection that is idle, or its end.
     pub(crate) fn is_disturbed(&mut self, watcher: &Waker) -> bool {
         self.socket.is_disturbed(watcher)
@@ -367,7 +372,7 @@ impl Conn {
                         return Poll::Ready(Ok(Some((head, 0..0))));
                     }
                     Parsed::More => self.scanned = scanned as u32,
-                    Parsed::Bad(fault) => return Poll::Ready(Err(fault.into())),
+                    Parsed::Bad(fault) => return Poll::Ready(Err(cut.or_rather(fault, self.ahead.bytes()))),
                 }
             }
             let count = match ready!(self.socket.poll_read(cx, receive)) {
@@ -383,7 +388,7 @@ impl Conn {
                         return Poll::Ready(Ok(Some((head, used..count))));
                     }
                     Parsed::More => self.scanned = scanned as u32,
-                    Parsed::Bad(fault) => return Poll::Ready(Err(fault.into())),
+                    Parsed::Bad(fault) => return Poll::Ready(Err(cut.or_rather(fault, receive))),
                 }
             }
             self.ahead.extend(&receive[..count]);

@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::facts::Facts;
 use super::session::{Digest, OVERHEAD, RECORD, Session, Sinks};
@@ -204,6 +204,13 @@ impl Stream {
             self.writing = End::Ending;
         }
         let _ = self.poll_flush(cx);
+    }
+
+    /// Says that no more comes, as far as the socket takes it, unless the peer has said that already.
+    pub(crate) fn farewell(&mut self) {
+        if self.reading == End::Open {
+            self.shutdown_write(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// One step of a handshake: ready when there is nothing left to do before more ciphertext comes; whether the
