@@ -111,8 +111,8 @@ impl Door {
     pub(super) fn new(id: u32, socket: Arc<ListeningSocket>, terms: Terms) -> io::Result<Self> {
         let address = socket2::SockRef::from(&*socket).local_addr()?.as_socket();
         let is_v6 = address.is_some_and(|address| address.is_ipv6());
-        let state = options::prepare_door(&socket, is_v6)?;
         let is_wide = address.is_none_or(|address| address.ip().is_unspecified());
+        let state = options::prepare_door(&socket, is_v6, is_wide)?;
         Ok(Door { id, way: Way { socket, state }, is_wide, table: Table::new(), terms })
     }
 

@@ -5,17 +5,23 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use quinn_udp::UdpSocketState;
 
-/// Prepares a socket that clients write to: their datagrams come in runs, with the address they were sent to.
+/// Prepares a socket that clients write to: their datagrams come in runs, and with the address that they were sent to
+/// if it `is_wide` and has several.
 ///
 /// Replies may be cut into fragments on their way, as any backend's own would be; time stamps and the type of service,
 /// of which nothing becomes here, would cost every datagram.
-pub(super) fn prepare_door(socket: &impl AsFd, is_v6: bool) -> io::Result<UdpSocketState> {
+pub(super) fn prepare_door(socket: &impl AsFd, is_v6: bool, is_wide: bool) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(socket.into())?;
     may_fragment(socket, is_v6);
     set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0);
     set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 0);
     if is_v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 0);
+    }
+    if !is_wide {
+        let (level, option) =
+            if is_v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
+        set(socket, level, option, 0);
     }
     Ok(state)
 }
