@@ -27,10 +27,12 @@ EXAMPLES = (
     "gunicorn",
     "jupyter",
     "mcp",
+    "passthrough",
     "socketio",
     "streamlit",
     "systemd",
     "tcp",
+    "tls",
     "udp",
     "uvicorn",
 )

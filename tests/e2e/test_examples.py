@@ -1,6 +1,6 @@
-"""The examples for frameworks whose sessions live in one process: copied, started as their first lines say,
-and used as their clients use them, by several at once. Those whose frameworks take a minute to install (the
-extra `apps`) run with the soak tests."""
+"""Examples with servers of their own: copied, started as their first lines say, and used as their clients use
+them, those for frameworks whose sessions live in one process by several at once. Those whose frameworks take
+a minute to install (the extra `apps`) run with the soak tests."""
 
 import http.cookiejar
 import json
@@ -8,6 +8,8 @@ import os
 import re
 import shlex
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -34,6 +36,7 @@ class Example:
 
     folder: Path
     balancer: Balancer
+    servers: list["subprocess.Popen[bytes]"]
 
     @property
     def url(self) -> str:
@@ -72,8 +75,12 @@ def example(serve, tmp_path) -> Iterator[Callable[[str], Example]]:
             done = pylb("init", name, "--directory", str(folder))
             assert done.returncode == 0, done
             text = (folder / "pylb.yaml").read_text()
-            for port in sorted(set(re.findall(r"\b(?:8080|900\d)\b", text))):
+            for port in sorted(set(re.findall(r"\b(?:8080|844\d|900\d)\b", text))):
                 text = re.sub(rf"\b{port}\b", str(free_port()), text)
+            for command in re.findall(r"^#   (openssl .*?[^\\])$", text, re.MULTILINE | re.DOTALL):
+                words = shlex.split(command.replace("\\\n#", ""))
+                subprocess.run(words, cwd=folder, check=True, capture_output=True)
+            servers = []
             environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
             environ |= dict(re.findall(r"^#   export (\w+)=(.*)$", text, re.MULTILINE))
             for number, command in enumerate(re.findall(r"^#   (.*) &$", text, re.MULTILINE)):
@@ -88,16 +95,19 @@ def example(serve, tmp_path) -> Iterator[Callable[[str], Example]]:
                     start_new_session=True,
                 )
                 stack.callback(end, process)
-            balancer = serve(text)
+                servers.append(process)
+            balancer = serve(text, ready=False)
+            balancer.said("serves ", seconds=START)
             until(f"the servers of {name} are up", lambda: all_up(balancer), seconds=START)
-            return Example(folder, balancer)
+            return Example(folder, balancer, servers)
 
         yield start
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def all_up(balancer: Balancer) -> bool:
@@ -160,3 +170,70 @@ def asked(browser: urllib.request.OpenerDirector, url: str, *, method: str = "GE
     data = b"{}" if method == "POST" else None
     with browser.open(urllib.request.Request(url, data, headers, method=method)) as answer:
         return json.loads(answer.read())
+
+
+def test_tls_with_a_certificate_that_pylb_made(example):
+    running = example("tls")
+    authority = running.balancer.folder / "state/internal/authority.pem"
+    browser = urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=authority))
+    )
+    ports = {name: running.balancer.address(name)[1] for name in ("clear", "web")}
+    for scheme, name in (("https", "web"), ("http", "clear")):
+        with browser.open(f"{scheme}://localhost:{ports[name]}/") as answer:
+            assert answer.status == 200
+            assert answer.url == f"https://localhost:{ports['web']}/"
+    assert sum(running.served().values()) == 2
+
+
+def test_lines_over_tcp_and_the_server_that_stands_in(example):
+    running = example("tcp")
+    first = conversation(running, b"hello\n")
+    assert first[1] == b"hello\n"
+    end(running.servers[0])
+    until("the other stands in", lambda: conversation(running, b"hello\n")[0] not in (b"", first[0]))
+
+
+def conversation(running: Example, line: bytes) -> list[bytes]:
+    """What the server calls itself, and what it sends back."""
+    with socket.create_connection(running.balancer.address("app"), START) as client:
+        client.sendall(line)
+        client.shutdown(socket.SHUT_WR)
+        return [*client.makefile("rb"), b""]
+
+
+def test_datagrams_of_several_clients_go_to_both_servers(example):
+    running = example("udp")
+    until("both have answered", lambda: len({datagram(running, b"hello") for _ in range(4)} - {b""}) == 2)
+
+
+def datagram(running: Example, text: bytes) -> bytes:
+    """The answer that a new client gets, if any."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(START)
+        client.connect(running.balancer.address("app"))
+        try:
+            client.send(text)
+            answer = client.recv(65536)
+        except ConnectionRefusedError:
+            return b""
+    assert answer.endswith(b": hello"), answer
+    return answer
+
+
+def test_a_name_is_passed_on_and_another_decrypted_on_one_port(example):
+    running = example("passthrough")
+    authority = running.balancer.folder / "state/internal/authority.pem"
+    assert b"encrypted all the way" in https(running, "app.localhost", running.folder / "app.pem")
+    assert b"HTTP/1.1 200 OK" in https(running, "localhost", authority)
+
+
+def https(running: Example, name: str, authority: Path) -> bytes:
+    """What is answered for a name, on the port where both are served."""
+    context = ssl.create_default_context(cafile=authority)
+    with (
+        socket.create_connection(running.balancer.address("edge"), START) as plain,
+        context.wrap_socket(plain, server_hostname=name) as client,
+    ):
+        client.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+        return client.makefile("rb").read()

@@ -49,7 +49,7 @@ def shown(mistake: Mistake) -> str:
 
 
 def is_file(section: str) -> bool:
-    return section.endswith((".yaml", ".html", ".txt"))
+    return section.endswith((".yaml", ".html", ".txt", ".pem", ".key"))
 
 
 def lines(text: str | None) -> list[str]:

@@ -35,6 +35,8 @@ LARGEST = 4 * 1024 * 1024
 ALWAYS = ("localhost", "127.0.0.1", "::1")
 """Names of every certificate that pylb makes."""
 
+_DER = b"\x30"
+"""How certificates and keys begin that are not PEM (X.690)."""
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 Kind = Literal["certificate", "key", "authority"]
@@ -185,8 +187,10 @@ def _of_kind(place: Named, raw: bytes) -> tuple[str, str] | None:
     if not raw.strip():
         return f"{file} is empty", "write the file, then check again"
     if b"-----BEGIN" not in raw:
-        form = "pkey" if place.kind == "key" else "x509"
-        return f"{file} is not PEM", f"convert it: openssl {form} -inform der -in {file}"
+        form, what = ("pkey", "PRIVATE KEY") if place.kind == "key" else ("x509", "CERTIFICATE")
+        hint = f"name a file that has a line -----BEGIN {what}-----"
+        is_der = raw.startswith(_DER)
+        return f"{file} is not PEM", f"convert it: openssl {form} -inform der -in {file}" if is_der else hint
     if place.kind == "key" and (b"BEGIN ENCRYPTED" in raw or b"Proc-Type: 4,ENCRYPTED" in raw):
         return f"the key in {file} has a password", f"write it without one: openssl pkey -in {file}"
     if place.kind == "key" and has_certificate and not has_key:
