@@ -1,13 +1,16 @@
 """A request that nobody sends: what `pylb explain` asks the core about, from a URL and header lines.
 
-Which listener would get it is read off the URL: the one that listens on its port. Where that does not name
-exactly one, the user has to.
+Which listener would get it is read off the URL: the one that listens on its port, with TLS for https. One
+that routes by names hands it to the listener that decrypts it. Where the URL does not name exactly one, the
+user has to.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pylb.config.http import HttpListener
+from pylb.config.listeners import NamesListener
 from pylb.config.model import Settings
 from pylb.config.text import ip
 from pylb.errors import PylbError
@@ -29,6 +32,10 @@ class Asked:
     headers: tuple[tuple[bytes, bytes], ...]
     client: str
     """The address of the peer."""
+    secure: bool = False
+    """It comes over TLS."""
+    through: str | None = None
+    """The listener that hands it to the one that decrypts it."""
 
 
 def asked(
@@ -51,7 +58,32 @@ def asked(
     named = listener or _listening(settings, scheme, authority)
     if named not in settings.listeners:
         raise PylbError(f'there is no listener "{named}"; there is {", ".join(settings.listeners)}')
-    return Asked(named, method, target, tuple(lines), client)
+    found = settings.listeners[named]
+    if isinstance(found, NamesListener):
+        serving = _handed(named, found, _host_port(authority, 0)[0])
+        return Asked(serving, method, target, tuple(lines), client, True, named)
+    secure = isinstance(found, HttpListener) and found.tls is not None
+    if not isinstance(found, HttpListener):
+        raise PylbError(f"{named} speaks {found.protocol}; only listeners of http have requests")
+    if secure and url.startswith("http://"):
+        raise PylbError(f"{named} speaks TLS; write https://{url.removeprefix('http://')}")
+    return Asked(named, method, target, tuple(lines), client, secure)
+
+
+def _handed(name: str, edge: NamesListener, host: str) -> str:
+    """The listener that decrypts what comes for a host. Browsers offer both versions of HTTP."""
+    for route in edge.routes:
+        offers = route.match.alpn is None or {"h2", "http/1.1"} & set(route.match.alpn)
+        if offers and _is_for(route.match.sni, host.lower()):
+            if route.terminate is not None:
+                return route.terminate
+            text = f"{name} passes {host or 'it'} on to the pool {route.pool} as it comes"
+            raise PylbError(f"{text}, encrypted: only its backends know of requests")
+    raise PylbError(f"{name} has no route for {host or 'clients that ask for no name'}, and closes")
+
+
+def _is_for(sni: str | None, host: str) -> bool:
+    return sni is None or sni == host or (sni.startswith("*.") and host.endswith(sni[1:]))
 
 
 def _parts(url: str) -> tuple[str, str, str]:
@@ -79,7 +111,11 @@ def _line(line: str) -> tuple[bytes, bytes]:
 
 def _listening(settings: Settings, scheme: str, authority: str) -> str:
     """The listener that a URL leads to."""
-    known = {name: listener.bind for name, listener in settings.listeners.items()}
+    known = {
+        name: listener.bind
+        for name, listener in settings.listeners.items()
+        if isinstance(listener, HttpListener | NamesListener)
+    }
     if len(known) == 1:
         return next(iter(known))
     host, port = _host_port(authority, PORTS[scheme])

@@ -33,16 +33,20 @@ def decision(config: Config, asked: Asked, environ: Mapping[str, str]) -> Trace:
     ring = KeyRing(environ).found(config.model.state_dir) or NO_KEYS
     draft = verdict.draft(config, ring=ring)
     headers = list(asked.headers)
-    return dict(
-        json.loads(Core.explain(draft, asked.listener, asked.method, asked.target, headers, asked.client))
+    trace = Core.explain(
+        draft, asked.listener, asked.method, asked.target, headers, asked.client, asked.secure
     )
+    return {**json.loads(trace), "secure": asked.secure, "through": asked.through}
 
 
 def told(config: Config, trace: Trace) -> str:
     """The trace for people, a line for each thing."""
     where = _Where(config)
     parts = (_routes, _choices, _changes, _answer)
-    lines = [("listener", where.at(trace["listener"], ("listeners", trace["listener"])))]
+    names = [name for name in (trace["through"], trace["listener"]) if name]
+    lines = [("listener", where.at(name, ("listeners", name))) for name in names]
+    if trace["secure"]:
+        lines[-1] = ("listener", f"{lines[-1][1]}, over TLS")
     lines += [line for part in parts for line in part(trace, where)]
     width = max(len(label) for label, _ in lines)
     return "\n".join(f"{label:<{width}}  {text}" for label, text in lines)

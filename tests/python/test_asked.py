@@ -103,3 +103,52 @@ def test_the_client_is_an_address() -> None:
     for other in ("me", "10.0.0.0/8", "fe80::1%lo", ""):
         with pytest.raises(PylbError, match="is not an IP address"):
             asked(only(), "GET", "/x", client=other)
+
+
+TLS = """\
+listeners:
+  clear: {bind: ":80", redirect_https: true}
+  secure: {bind: ":443", tls: {certificates: internal}, routes: [{pool: web}]}
+  hidden: {bind: "127.0.0.1:8443", tls: {certificates: internal}, routes: [{pool: web}]}
+  edge:
+    bind: ":444"
+    protocol: tls
+    routes:
+      - {match: {alpn: mqtt}, pool: web}
+      - {match: {sni: "*.inner.example"}, pool: web}
+      - {match: {sni: shop.example, alpn: [h2]}, terminate: hidden}
+  db: {bind: ":80", protocol: udp, pool: web}
+pools: {web: {backends: [127.0.0.1:9001]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "listener", "secure", "through"),
+    [
+        ("http://shop.example/", "clear", False, None),
+        ("https://shop.example/", "secure", True, None),
+        ("https://shop.example:8443/", "hidden", True, None),
+        ("https://Shop.Example:444/", "hidden", True, "edge"),
+    ],
+)
+def test_https_comes_over_tls_and_names_are_followed(
+    url: str, listener: str, secure: bool, through: str | None
+) -> None:
+    found = asked(settings(TLS), "GET", url)
+    assert (found.listener, found.secure, found.through) == (listener, secure, through)
+
+
+@pytest.mark.parametrize(
+    ("url", "listener", "part"),
+    [
+        ("http://shop.example:443/", None, "secure speaks TLS; write https://shop.example:443/"),
+        ("https://a.inner.example:444/", None, "edge passes a.inner.example on to the pool web as it comes"),
+        ("https://other.example:444/", None, "edge has no route for other.example, and closes"),
+        ("/x", "edge", "edge has no route for clients that ask for no name"),
+        ("/x", "db", "db speaks udp; only listeners of http have requests"),
+    ],
+)
+def test_what_nobody_serves_as_requests_is_said(url: str, listener: str | None, part: str) -> None:
+    with pytest.raises(PylbError) as caught:
+        asked(settings(TLS), "GET", url, listener=listener)
+    assert part in str(caught.value)
