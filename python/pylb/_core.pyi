@@ -79,4 +79,4 @@ class Core:
         released meanwhile). Idempotent."""
 
 def versions() -> dict[str, str]:
-    """Versions: pylb, rust (compiler), target."""
+    """Versions: pylb, rust (compiler), target, tls (library and its cryptography)."""

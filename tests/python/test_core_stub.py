@@ -84,7 +84,7 @@ def test_an_invalid_draft_says_where() -> None:
 
 
 def test_versions() -> None:
-    assert core.versions().keys() == {"pylb", "rust", "target"}
+    assert core.versions().keys() == {"pylb", "rust", "target", "tls"}
 
 
 def test_an_engine_needs_a_worker() -> None:

@@ -157,13 +157,14 @@ impl Core {
     }
 }
 
-/// Versions: pylb, rust (compiler), target.
+/// Versions: pylb, rust (compiler), target, tls (library and its cryptography).
 #[pyfunction]
 fn versions(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let versions = PyDict::new(py);
     versions.set_item("pylb", env!("CARGO_PKG_VERSION"))?;
     versions.set_item("rust", env!("PYLB_RUST"))?;
     versions.set_item("target", env!("PYLB_TARGET"))?;
+    versions.set_item("tls", env!("PYLB_TLS"))?;
     Ok(versions)
 }
 
