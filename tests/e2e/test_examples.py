@@ -43,6 +43,11 @@ class Example:
         host, port = self.balancer.address()
         return f"http://{host}:{port}"
 
+    def place(self, listener: str) -> tuple[str, int]:
+        """Where one of its listeners is."""
+        host, port = self.balancer.address(listener)
+        return host, port
+
     def clients(self, count: int) -> list[list[str]]:
         """What several runs of its client print, that go on at the same time."""
         command = [sys.executable, "client.py", self.url]
@@ -178,7 +183,7 @@ def test_tls_with_a_certificate_that_pylb_made(example):
     browser = urllib.request.build_opener(
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=authority))
     )
-    ports = {name: running.balancer.address(name)[1] for name in ("clear", "web")}
+    ports = {name: running.place(name)[1] for name in ("clear", "web")}
     for scheme, name in (("https", "web"), ("http", "clear")):
         with browser.open(f"{scheme}://localhost:{ports[name]}/") as answer:
             assert answer.status == 200
@@ -196,7 +201,7 @@ def test_lines_over_tcp_and_the_server_that_stands_in(example):
 
 def conversation(running: Example, line: bytes) -> list[bytes]:
     """What the server calls itself, and what it sends back."""
-    with socket.create_connection(running.balancer.address("app"), START) as client:
+    with socket.create_connection(running.place("app"), START) as client:
         client.sendall(line)
         client.shutdown(socket.SHUT_WR)
         return [*client.makefile("rb"), b""]
@@ -211,7 +216,7 @@ def datagram(running: Example, text: bytes) -> bytes:
     """The answer that a new client gets, if any."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(START)
-        client.connect(running.balancer.address("app"))
+        client.connect(running.place("app"))
         try:
             client.send(text)
             answer = client.recv(65536)
@@ -232,7 +237,7 @@ def https(running: Example, name: str, authority: Path) -> bytes:
     """What is answered for a name, on the port where both are served."""
     context = ssl.create_default_context(cafile=authority)
     with (
-        socket.create_connection(running.balancer.address("edge"), START) as plain,
+        socket.create_connection(running.place("edge"), START) as plain,
         context.wrap_socket(plain, server_hostname=name) as client,
     ):
         client.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
