@@ -57,9 +57,9 @@ class Udp(Section):
     idle: Duration = default("60s")
     """After that long without a datagram in either direction."""
     replies: Whole | None = None
-    """After so many datagrams from the backend: 1 for DNS. Left out: no limit."""
+    """After so many replies to each datagram of the client: 1 for DNS. Left out: no limit."""
     flows: Whole = default(65536)
-    """The most at once, over all workers; beyond that, the oldest ends."""
+    """The most at once, over all workers; half the descriptors are the limit too. Beyond that, the oldest ends."""
 
 
 class UdpListener(Listening):
