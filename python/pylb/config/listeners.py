@@ -59,7 +59,7 @@ class Udp(Section):
     replies: Whole | None = None
     """After so many replies to each datagram of the client: 1 for DNS. Left out: no limit."""
     flows: Whole = default(65536)
-    """The most at once, over all workers; half the descriptors are the limit too. Beyond that, the oldest ends."""
+    """The most at once, over all workers; half of the descriptors at most. Beyond that, the oldest ends."""
 
 
 class UdpListener(Listening):
