@@ -150,3 +150,19 @@ def test_nothing_is_written_to_answer_a_question(tmp_path: Path) -> None:
     Path("pylb.yaml").write_text(FILE + "state_dir: state\n")
     assert explain("GET", "http://shop.example/").exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pylb.yaml"]
+
+
+def test_a_request_over_tls_is_followed_to_the_listener_that_decrypts_it() -> None:
+    Path("tls.yaml").write_text(
+        "listeners:\n"
+        '  clear: {bind: ":80", redirect_https: true}\n'
+        '  web: {bind: ":8443", tls: {certificates: internal}, routes: [{pool: p}]}\n'
+        '  edge: {bind: ":443", protocol: tls, routes: [{match: {sni: "*.example"}, terminate: web}]}\n'
+        "pools: {p: {backends: [127.0.0.1:1]}}\n"
+    )
+    told = explain("tls.yaml", "GET", "https://shop.example/x").output
+    assert told.startswith("listener  edge (tls.yaml:4:3)\nlistener  web (tls.yaml:3:3), over TLS\n")
+    trace = json.loads(explain("tls.yaml", "GET", "https://shop.example/x", "--json").output)
+    assert (trace["secure"], trace["through"], trace["backend"]["name"]) == (True, "edge", "127.0.0.1:1")
+    sent = explain("tls.yaml", "GET", "http://shop.example/x").output
+    assert "308 to https://shop.example/x" in sent

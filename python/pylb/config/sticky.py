@@ -150,7 +150,8 @@ def sticky(value: object) -> object:
     """Lets through only what clearly has one of the forms."""
     if not isinstance(value, dict):
         preset = f"{{preset: {value}}}" if str(value) in PRESETS else "{cookie: pylb}"
-        raise wrong(f"expected what a client is known by, found {shown(value)}", f"write {preset}")
+        meant = "{source_ip: true}" if value == "source_ip" else preset
+        raise wrong(f"expected what a client is known by, found {shown(value)}", f"write {meant}")
     if any(key in value for key in FORMS):
         return value
     for key in value:
