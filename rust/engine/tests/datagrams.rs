@@ -344,3 +344,21 @@ fn a_stopping_engine_waits_for_flows_that_go_on() {
     until("silence ends it", || engine.clients() == 0);
     engine.stop();
 }
+
+#[test]
+fn a_flow_is_one_line_of_the_log() {
+    let (echo, port) = (Echo::start(1), free_port());
+    let file = std::env::temp_dir().join(format!("pylb-datagrams-{}-{port}.log", std::process::id()));
+    let mut draft = site(&format!("127.0.0.1:{port}"), &[&echo], json!({"replies": 1}));
+    draft["log"]["access"] = json!(file);
+    let engine = engine(&draft, 1);
+    Client::new(port).ask(b"hello");
+    until("the flow ends", || flows(&engine).open == 0);
+    engine.stop();
+    let text = std::fs::read_to_string(&file).expect("a log");
+    std::fs::remove_file(&file).expect("it is there");
+    let line: Value = serde_json::from_str(text.trim_end()).expect("one line");
+    assert_eq!((&line["proto"], &line["status"], &line["reason"]), (&json!("udp"), &Value::Null, &Value::Null));
+    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&json!(5), &json!(7)));
+    assert_eq!((&line["pool"], &line["client"]), (&json!("products"), &json!("127.0.0.1")));
+}
