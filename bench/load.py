@@ -97,8 +97,11 @@ def holding(kind: str, port: int, connections: int) -> Iterator[None]:
             if not holder.stdout.readline().startswith("holding"):
                 raise RuntimeError(f"could not open {connections} connections")
             yield
+            told = holder.communicate(timeout=_GRACE)[0]
+            if told.strip() != f"held {connections}":
+                raise RuntimeError(f"of {connections} connections only these were left: {told.strip()}")
         finally:
-            holder.stdin.close()
+            holder.kill()
 
 
 def _command(arguments: list[str], port: int, seconds: int) -> list[str]:
