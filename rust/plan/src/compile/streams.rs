@@ -62,8 +62,9 @@ fn check_stream(at: &At<'_>, draft: &PoolDraft, who: &str, errors: &mut Errors) 
         errors.add(&at.key("balance").key("key"), message);
     }
     if draft.sticky.as_ref().is_some_and(|sticky| !matches!(sticky, StickyDraft::SourceIp { .. })) {
-        let message =
-            format!("knows clients by their requests, and there are none from {who}; write `sticky: source_ip`");
+        let message = format!(
+            "knows clients by their requests, and there are none from {who}; write `sticky: {{source_ip: true}}`"
+        );
         errors.add(&at.key("sticky"), message);
     }
     if !draft.errors.0.is_empty() {
