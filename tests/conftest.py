@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from e2e.apps import App
 from e2e.balancer import Balancer, Config
-from e2e.origin import Origin, Script, plain
+from e2e.daemons import Daemon
+from e2e.datagrams import Reflector
+from e2e.origin import Line, Origin, Script, plain
 from e2e.programs import Program, Programs
+from e2e.streams import Peer, mirror
+from e2e.tools import module
 
 # A shell that runs the tests in the background makes them ignore interrupts, and with them what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -80,5 +84,55 @@ def programs(tmp_path: Path) -> Iterator[Programs]:
             for program in started:
                 stack.callback(program.kill)
             return [program.wait_until_ready() for program in started]
+
+        yield start
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Any:
+    """A certificate authority."""
+    module("cryptography")
+    from e2e.authority import Authority
+
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, authority: Any) -> Any:
+    """Another one, that nobody was told to trust."""
+    return type(authority)(tmp_path, "stranger")
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[..., Peer]]:
+    """Starts a backend without a protocol."""
+    with ExitStack() as stack:
+
+        def start(script: Callable[[Line], None] = mirror, **how: Any) -> Peer:
+            return stack.enter_context(Peer(script, **how))
+
+        yield start
+
+
+@pytest.fixture
+def reflector() -> Iterator[Callable[..., Reflector]]:
+    """Starts a backend for datagrams, that says who asked."""
+    with ExitStack() as stack:
+
+        def start(name: str = "") -> Reflector:
+            return stack.enter_context(Reflector(name))
+
+        yield start
+
+
+@pytest.fixture
+def daemon() -> Iterator[Callable[..., Daemon]]:
+    """Starts a server of somebody else's, and kills what is left of it."""
+    with ExitStack() as stack:
+
+        def start(kind: Callable[..., Daemon], *arguments: Any, **how: Any) -> Daemon:
+            started = kind(*arguments, **how)
+            stack.callback(started.kill)
+            return started.wait_until_ready()
 
         yield start

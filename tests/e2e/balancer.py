@@ -72,6 +72,11 @@ class Balancer:
         self.file.write_text(text)
         self._config = yaml.safe_load(text) if isinstance(config, str) else config
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """What was last written."""
+        return dict(self._config)
+
     def address(self, listener: str = "web") -> Address:
         """Where a listener of the configuration can be reached."""
         bind = self._config["listeners"][listener]["bind"]
@@ -84,8 +89,9 @@ class Balancer:
     # ---- its life
 
     def wait_until_ready(self) -> "Balancer":
-        """Returns once every listener accepts and Python answers on the admin socket."""
-        binds = [listener["bind"] for listener in self._config["listeners"].values()]
+        """Returns once every HTTP listener accepts and Python answers on the admin socket, which it does when
+        the others listen too: a connection to see whether they do would be one to their backends."""
+        binds = [each["bind"] for each in self._config["listeners"].values() if _is_plain(each)]
         binds += [self._config["metrics"]["bind"]] if "metrics" in self._config else []
         flat = [one for bind in binds for one in ([bind] if isinstance(bind, str) else bind)]
         for bind in flat:
@@ -219,6 +225,10 @@ class Balancer:
         with Talk(reachable(self._config["metrics"]["bind"])) as talk:
             return talk.get(path)
 
+    def descriptors(self) -> int:
+        """How many it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def memory(self) -> int:
         """Bytes of its resident set."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -266,6 +276,10 @@ def reachable(bind: str) -> Address:
     return ({"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port))
 
 
+def _is_plain(listener: Config) -> bool:
+    return listener.get("protocol", "http") == "http" and not {"tls", "proxy_protocol"} & listener.keys()
+
+
 def tcp() -> str:
     """A bind on the loopback address, on a free port."""
     return f"127.0.0.1:{free_port()}"
@@ -277,6 +291,18 @@ def site(
     """The plainest configuration: listener `web`, pool `app`; what is given replaces or adds keys."""
     return {
         "listeners": {"web": {"bind": tcp(), "routes": [{"pool": "app"}], **listener}},
+        "pools": {"app": {"balance": "round_robin", "backends": list(backends), **pool}},
+        "workers": 2,
+        **top,
+    }
+
+
+def relay(
+    backends: Sequence[Any], *, pool: Config = NOTHING, listener: Config = NOTHING, **top: Any
+) -> dict[str, Any]:
+    """The plainest configuration of layer 4: listener `web` speaks TCP, or what is given, with pool `app`."""
+    return {
+        "listeners": {"web": {"bind": tcp(), "protocol": "tcp", "pool": "app", **listener}},
         "pools": {"app": {"balance": "round_robin", "backends": list(backends), **pool}},
         "workers": 2,
         **top,

@@ -8,6 +8,7 @@ connection, like a process that dies; `start` opens the same port again.
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -127,8 +128,10 @@ class Origin:
         host: str = "127.0.0.1",
         port: int = 0,
         path: Path | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.script = script
+        self.tls = tls
         self.host = host
         self.path = path
         self.port = 0 if path else port or free_port()
@@ -138,6 +141,8 @@ class Origin:
         """Requests during which the other side went away, as far as the script noticed."""
         self.faults: list[Exception] = []
         """What went wrong inside the script, assertions included; raised at the end."""
+        self.refusals: list[str] = []
+        """Handshakes that failed, in OpenSSL's words."""
         self.connections = 0
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
@@ -208,24 +213,31 @@ class Origin:
 
     def _serve(self, line: "Line") -> None:
         try:
-            while not line.ended:
-                ask = self._ask(line)
-                with self._lock:
-                    self.ledger.append(ask)
-                try:
-                    self.script(ask)
-                except Gone:
-                    with self._lock:
-                        self.abandoned.append(ask)
-                    return
+            if self.tls is not None:
+                line.secure(self.tls)
+            self._converse(line)
         except Gone:
             return
+        except ssl.SSLError as error:
+            self.refusals.append(str(error))
         except Exception as fault:
             self.faults.append(fault)
         finally:
             line.close()
             with self._lock:
                 self._lines.discard(line)
+
+    def _converse(self, line: "Line") -> None:
+        while not line.ended:
+            ask = self._ask(line)
+            with self._lock:
+                self.ledger.append(ask)
+            try:
+                self.script(ask)
+            except Gone:
+                with self._lock:
+                    self.abandoned.append(ask)
+                return
 
     def _ask(self, line: "Line") -> Ask:
         first, *rest = line.until(b"\r\n\r\n")[:-4].decode("latin-1").split("\r\n")
@@ -258,11 +270,20 @@ class Line:
     """The origin's side of one connection."""
 
     def __init__(self, accepted: socket.socket) -> None:
-        self.socket = accepted
+        self.socket: socket.socket = accepted
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.ended = False
         self._ahead = bytearray()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """The handshake of TLS; raises ssl.SSLError if it fails, Gone if the other side leaves."""
+        try:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        except ssl.SSLError:
+            raise
+        except OSError:
+            raise Gone from None
 
     def send(self, data: bytes | str) -> None:
         """Exactly these bytes; raises Gone if nobody is there."""
@@ -288,6 +309,13 @@ class Line:
         if not self._ahead:
             self._more(min(limit, 262_144))
         return self._take(min(limit, len(self._ahead)))
+
+    def finish(self) -> None:
+        """FIN: nothing more will be said, but what comes is still read. Over TLS close_notify, both ways."""
+        with contextlib.suppress(OSError):
+            if isinstance(self.socket, ssl.SSLSocket):
+                self.socket = self.socket.unwrap()
+            self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """FIN."""

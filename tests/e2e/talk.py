@@ -5,6 +5,7 @@ the way to the assertion. A connection that ends where it must not raises `Cut`;
 """
 
 import socket
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -62,7 +63,13 @@ class Talk:
         source: str | None = None,
         seconds: float = SECONDS,
         receive_buffer: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        name: str | None = None,
+        session: ssl.SSLSession | None = None,
+        first: bytes = b"",
     ) -> None:
+        """`first` is said before all else, then comes the handshake, if there is `tls`; `name` is its SNI."""
+        self.socket: socket.socket
         if isinstance(address, Path):
             self.socket = socket.socket(socket.AF_UNIX)
         else:
@@ -75,6 +82,11 @@ class Talk:
             if source is not None:
                 self.socket.bind((source, 0))
             self.socket.connect(str(address) if isinstance(address, Path) else address)
+            self.socket.sendall(first)
+            if tls is not None:
+                self.socket = tls.wrap_socket(
+                    self.socket, server_hostname=name, session=session, suppress_ragged_eofs=False
+                )
         except OSError:
             self.socket.close()
             raise
@@ -85,6 +97,12 @@ class Talk:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    @property
+    def secured(self) -> ssl.SSLSocket:
+        """The connection over TLS: its certificate, its version, its session."""
+        assert isinstance(self.socket, ssl.SSLSocket)
+        return self.socket
 
     # ---- saying
 
@@ -206,6 +224,8 @@ class Talk:
             return self.socket.recv(262_144)
         except ConnectionResetError:
             raise Cut("reset", bytes(self._ahead)) from None
+        except ssl.SSLError as error:
+            raise Cut(error.reason or "broken TLS", bytes(self._ahead)) from None
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._ahead[:count])

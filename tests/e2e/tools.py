@@ -14,7 +14,16 @@ from typing import Any, NoReturn
 
 import pytest
 
-_DEBIAN = {"wrk": "wrk", "h2load": "nghttp2-client", "curl": "curl", "strace": "strace", "openssl": "openssl"}
+_DEBIAN = {
+    "h2load": "nghttp2-client",
+    "psql": "postgresql-client",
+    "redis-cli": "redis-tools",
+    "dnsmasq": "dnsmasq-base",
+    "dig": "bind9-dnsutils",
+    "nc": "netcat-openbsd",
+    "testssl": "testssl.sh",
+}
+"""Packages that are not called as their programs are."""
 
 
 def tool(name: str) -> str:
