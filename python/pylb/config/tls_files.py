@@ -65,7 +65,7 @@ class Unusable:
 class Contents:
     """What was read, by the names that the draft has, and what could not be."""
 
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     unusable: tuple[Unusable, ...] = ()
 
     def mistakes(self, tree: Tree) -> list[Mistake]:

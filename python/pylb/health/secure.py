@@ -33,7 +33,6 @@ _ALERTS = {
     "UNRECOGNIZED_NAME": "the other side does not know the name",
 }
 
-
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE")
 
 
@@ -72,12 +71,7 @@ def reason(error: ssl.SSLError, wanted: Secure) -> str:
     for alert, words in _ALERTS.items():
         if said.endswith(f"ALERT_{alert}"):
             return words
-    if said in (
-        "WRONG_VERSION_NUMBER",
-        "RECORD_LAYER_FAILURE",
-        "PACKET_LENGTH_TOO_LONG",
-        "UNEXPECTED_MESSAGE",
-    ):
+    if said in _NO_TLS:
         return "not TLS"
     return f"TLS failed: {said.replace('_', ' ').lower()}"
 
