@@ -169,6 +169,18 @@ fn replies_come_from_the_address_that_was_written_to() {
 }
 
 #[test]
+fn a_datagram_that_only_ipv6_can_carry_is_lost_and_nothing_else() {
+    let (echo, port) = (Echo::start(1), free_port());
+    let engine = engine(&site(&format!(":{port}"), &[&echo], json!({"idle": 300})), 1);
+    let client = Client::of(SocketAddr::new("::1".parse().expect("an address"), port));
+    client.say(&vec![7; 65_520]);
+    client.ask(b"but this arrives");
+    client.say(&vec![7; 65_520]);
+    until("it is dropped", || flows(&engine).dropped == 2);
+    until("silence ends the flow", || flows(&engine).open == 0);
+}
+
+#[test]
 fn one_client_that_writes_to_two_addresses_has_two_flows() {
     let (echo, port) = (Echo::start(1), free_port());
     let engine = engine(&site(&format!("0.0.0.0:{port}"), &[&echo], json!({})), 1);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use plan::{Datagrams, LogFormat, Service, Sink, Tick};
 use quinn_udp::{BATCH_SIZE, RecvMeta};
 
-use super::flow::{Call, End, Flow};
+use super::flow::{Call, End, Flow, datagrams};
 use super::meter::{Dropped, FlowMeter};
 use super::options;
 use super::outbox::{LARGEST, Outbox, Way};
@@ -159,7 +159,7 @@ impl Door {
                 (number, false)
             }
             None if around.is_draining => {
-                self.count_drop(Dropped::Draining, around);
+                self.count_drop(Dropped::Draining, datagrams(run.len(), stride), around);
                 return false;
             }
             None => {
@@ -173,7 +173,7 @@ impl Door {
         if !self.try_forward(number, call, around) {
             self.free_descriptor(number, around);
             if !self.try_forward(number, call, around) {
-                self.count_drop(Dropped::Exhausted, around);
+                self.count_drop(Dropped::Exhausted, datagrams(run.len(), stride), around);
             }
         }
         if let Some((_, flow)) = self.table.flow(number)
@@ -189,8 +189,8 @@ impl Door {
         flow.is_none_or(|(_, flow)| flow.forward(&self.way, &self.terms, around, call))
     }
 
-    fn count_drop(&self, why: Dropped, around: &Around<'_>) {
-        self.terms.meter.lane(around.worker.index).dropped[why as usize].add(1);
+    fn count_drop(&self, why: Dropped, datagrams: u64, around: &Around<'_>) {
+        self.terms.meter.lane(around.worker.index).dropped[why as usize].add(datagrams);
     }
 
     /// Whether there is room for one more flow, the oldest may have to go. If others have more than their share of what
@@ -228,16 +228,21 @@ impl Door {
     /// Puts what a backend has said into the outbox.
     pub(super) fn hear_backend(&mut self, number: u32, outbox: &mut Outbox, around: &Around<'_>) {
         let Some((key, flow)) = self.table.flow(number) else { return };
-        let key = *key;
+        let (key, mut heard) = (*key, false);
         for _ in 0..flow.appetite(around.round) {
             let Some((length, stride)) = flow.receive(&self.way, outbox.room(&self.way), around) else { break };
+            heard = true;
             outbox.push(&self.way, &key, length, stride);
             if flow.is_answered(self.terms.datagrams.replies) {
                 self.end(number, End::Replied, around);
                 return;
             }
         }
-        self.table.touch(number, around.worker.clock.coarse_ms());
+        if heard {
+            self.table.touch(number, around.worker.clock.coarse_ms());
+        } else {
+            flow.forget_error();
+        }
     }
 
     /// Sends the replies that wait.

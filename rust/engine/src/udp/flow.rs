@@ -236,13 +236,19 @@ impl Flow {
                 Some(said)
             }
             Err(error) => {
-                match Trouble::of(&error) {
-                    Trouble::Lost if error.kind() != io::ErrorKind::WouldBlock => upstream.forget_error(),
-                    Trouble::Lost => {}
-                    Trouble::Backend(why) => self.fail(why, around),
+                if let Trouble::Backend(why) = Trouble::of(&error) {
+                    self.fail(why, around);
                 }
                 None
             }
+        }
+    }
+
+    /// To be called when a socket that is ready has nothing to read: takes an error that says nothing about the backend
+    /// (a datagram that is too long for it) off its queue. As long as one lies there, the socket is ready.
+    pub(super) fn forget_error(&self) {
+        if let Some(upstream) = &self.upstream {
+            let _ = rustix::net::recv(&upstream.socket, &mut [0u8; 1], RecvFlags::ERRQUEUE | RecvFlags::DONTWAIT);
         }
     }
 
@@ -346,7 +352,7 @@ impl Call<'_> {
 }
 
 /// How many datagrams a run is; an empty one is one too.
-fn datagrams(length: usize, stride: usize) -> u64 {
+pub(super) fn datagrams(length: usize, stride: usize) -> u64 {
     length.div_ceil(stride.max(1)).max(1) as u64
 }
 
@@ -367,11 +373,6 @@ impl Upstream {
         let mut met = [RecvMeta::default()];
         way.state.recv((&self.socket).into(), &mut [io::IoSliceMut::new(room)], &mut met)?;
         Ok((met[0].len, met[0].stride))
-    }
-
-    /// Takes an error that says nothing about the backend off the socket, which would go on showing it.
-    fn forget_error(&self) {
-        let _ = rustix::net::recv(&self.socket, &mut [0u8; 1], RecvFlags::ERRQUEUE | RecvFlags::DONTWAIT);
     }
 }
 
