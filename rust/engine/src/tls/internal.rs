@@ -20,8 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AUTHORITY_DAYS: u32 = 3650;
 const CERTIFICATE_DAYS: u32 = 397;
 
-/// Certificates and keys, in PEM.
-#[derive(Debug)]
+/// Certificates and keys, in PEM. Not `Debug`, so that no key gets into a message by chance.
 pub struct Minted {
     /// The authority's certificate, to be trusted by clients.
     pub authority: String,

@@ -242,10 +242,10 @@ impl Stream {
         let start = RECORD.min(buffer.len() / 4);
         let kept = start + self.inbound.len();
         let mut end = kept;
+        let Some(room) = buffer.get_mut(kept..).filter(|room| self.fresh || !room.is_empty()) else {
+            return Poll::Ready(Ok(Err(rustls::Error::General("message is too long".into()))));
+        };
         if !self.fresh {
-            let Some(room) = buffer.get_mut(kept..).filter(|room| !room.is_empty()) else {
-                return Poll::Ready(Ok(Err(rustls::Error::General("message is too long".into()))));
-            };
             match self.socket.poll_read(cx, room) {
                 Poll::Ready(Ok(0)) => {
                     self.reading = End::Broken;

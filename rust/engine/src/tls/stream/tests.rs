@@ -328,6 +328,22 @@ fn what_is_written_before_anything_is_read_loses_nothing() {
     });
 }
 
+#[test]
+fn more_behind_a_first_message_than_the_buffer_holds_is_refused() {
+    run(async {
+        let (near, far) = sockets();
+        let parties = Parties::new(&TLS13);
+        let mut hello = Vec::new();
+        Far::new(far, &parties).tls.write_tls(&mut hello).expect("a hello");
+        hello.resize(BUFFER, 0);
+        let session = Session::server(parties.server.clone()).expect("a session");
+        let mut stream = Stream::new(Socket::Unix(near), session, hello);
+        let mut buffer = vec![0; BUFFER];
+        let polled = poll_fn(|cx| stream.poll_handshake(cx, &mut buffer)).await;
+        assert!(polled.expect("a socket").is_err());
+    });
+}
+
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Event {
