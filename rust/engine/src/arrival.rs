@@ -121,10 +121,11 @@ impl Arrival {
     async fn come_in(&self, mut visitor: Visitor, seat: Seat) -> Option<Guest> {
         let held = self.worker.held(self.door)?;
         let (index, listener) = held.listener(self.door)?;
-        let is_tls = listener.tls.is_some() || matches!(listener.service, Service::Names(_));
-        let proto = if is_tls { "tls" } else { "tcp" };
+        let mut client = self.peer;
         let guest = async {
-            match self.find_way(&held, index, &mut visitor, seat).await? {
+            let way = self.find_way(&held, index, &mut visitor, seat).await;
+            client = visitor.client;
+            match way? {
                 Way::Through(session) => Ok(Guest::Tcp(session, Conn::with_ahead(visitor.socket, visitor.early))),
                 Way::Into(index, door) => self.enter(&held, index, door, visitor, seat).await,
             }
@@ -132,7 +133,7 @@ impl Arrival {
         match guest.await {
             Ok(guest) => Some(guest),
             Err(refusal) => {
-                self.turn_away(&held, index, proto, refusal);
+                self.turn_away(&held, listener, client, refusal);
                 None
             }
         }
@@ -254,17 +255,19 @@ impl Arrival {
     }
 
     /// Closes without a word to the visitor, and with one to the log.
-    fn turn_away(&self, held: &Held, index: u32, proto: &'static str, refusal: Refusal) {
+    fn turn_away(&self, held: &Held, listener: &Listener, client: IpAddr, refusal: Refusal) {
         let Refusal::Because(why) = refusal else { return };
         let worker = &self.worker;
         worker.meter().turned_away.add(1);
         let log = &held.plan.log;
-        if !held.plan.listeners[index as usize].access_log || log.access == plan::Sink::Off {
+        if !listener.access_log || log.access == plan::Sink::Off {
             return;
         }
+        let is_tls = listener.tls.is_some() || matches!(listener.service, Service::Names(_));
+        let proto = if is_tls { "tls" } else { "tcp" };
         let at = worker.clock.wall(worker.now());
         let id = RequestId::new(at, worker.random());
-        let record = Record { proto: Some(proto), reason: Some(&why), ..Record::of(at, id.as_bytes(), self.peer) };
+        let record = Record { proto: Some(proto), reason: Some(&why), ..Record::of(at, id.as_bytes(), client) };
         worker.log.write(&record, log.format, &worker.shared.log);
     }
 }

@@ -89,6 +89,20 @@ fn a_listed_peer_without_a_header_is_turned_away_with_one_line() {
 }
 
 #[test]
+fn who_is_turned_away_behind_a_header_is_logged_by_it() {
+    let port = free_port();
+    let mut draft = believing(passing(port, &[backend(reflecting)]), "127.0.0.1");
+    let web = &mut draft["listeners"]["web"];
+    let route = json!({"name": null, "match": {"sni": "a.test", "alpn": []}, "pool": "products", "terminate": null});
+    (web["protocol"], web["pool"], web["names"]) = (json!("tls"), json!(null), json!([route]));
+    let log = Log::of(&mut draft);
+    let _engine = engine(&draft, 1);
+    let _ = connect(port).write_all(&[V1, b"GET / HTTP/1.1\r\n"].concat());
+    let line = log.lines(1).remove(0);
+    assert_eq!((&line["client"], &line["reason"]), (&json!("192.0.2.7"), &json!("not TLS: looks like HTTP")));
+}
+
+#[test]
 fn nobody_else_is_believed() {
     let port = free_port();
     let _engine = engine(&believing(draft(port, &[backend(reflecting)]), "192.0.2.0/24"), 1);
