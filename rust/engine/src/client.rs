@@ -48,7 +48,8 @@ impl Client {
         Client { ends, ..self }
     }
 
-    /// The body of the connection's task; of what the client says, `early` has been read already. Its future lives as long as the connection, so what is rare is boxed.
+    /// The body of the connection's task; of what the client says, `early` has been read already. Its future lives as
+    /// long as the connection, so what is rare is boxed.
     pub(crate) fn serve(self, socket: Socket, early: Vec<u8>) -> impl Future<Output = ()> {
         let mut down = Conn::with_ahead(socket, early);
         async move {

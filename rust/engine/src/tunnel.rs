@@ -1,4 +1,4 @@
-//! After a 101: plain bytes both ways, until both sides have ended or one is broken.
+//! Behind a 101, and for a session of TCP: plain bytes both ways, until both sides have ended or one is broken.
 //!
 //! Each way is a little machine of its own, so that a half-close is exact: the FIN of one side reaches the other
 //! behind the last byte, and the opposite way lives on.
@@ -8,9 +8,9 @@
 //!     \------ whoever is written to is gone ------> Broken
 //! ```
 //!
-//! Back-pressure is that of the whole engine: no room, no reading. What waits is at most one receive buffer per
-//! way, or one pipe's content, and a tunnel whose sides keep up holds neither. The two ways take turns, one read each: a side that
-//! never stops sending must not use up the task's budget before the other's turn comes.
+//! Back-pressure is that of the whole engine: no room, no reading. What waits is at most one receive buffer per way, or
+//! one pipe's content, and a tunnel whose sides keep up holds neither. The two ways take turns, one read each: a side
+//! that never stops sending must not use up the task's budget before the other's turn comes.
 //!
 //! A side that no longer takes bytes may still have said something (a Close frame, then close(2) with unread bytes
 //! behind it, which resets): its way breaks, the opposite one is read to its end first.

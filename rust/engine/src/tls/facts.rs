@@ -14,9 +14,6 @@ pub(crate) struct Facts {
     pub cipher: &'static str,
     /// The name that the client asked for, in lower case.
     pub sni: Option<Box<str>>,
-    /// The protocol that ALPN chose.
-    #[allow(dead_code, reason = "for protocols that are chosen by it")]
-    pub alpn: Option<Box<[u8]>>,
     /// Whether an earlier session went on.
     pub resumed: bool,
     /// The policy of the name: a Host of another one is for another connection.
@@ -34,7 +31,6 @@ impl Facts {
             version: common.protocol_version().map_or("", version),
             cipher: common.negotiated_cipher_suite().map_or("", |suite| cipher(suite.suite())),
             sni,
-            alpn: common.alpn_protocol().map(Box::from),
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
             policy,
             client: shown.map(|certificate| Box::new(described(certificate))),
