@@ -62,14 +62,14 @@ pub(super) fn config(
     belief: Belief,
     shown: Option<Arc<CertifiedKey>>,
 ) -> Result<Arc<ClientConfig>, String> {
-    let verifier: Arc<dyn ServerCertVerifier> = match belief {
+    let believed = match belief {
         Belief::Of((roots, pinned)) => {
             let whole = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-            let whole = whole.build().map_err(|error| error.to_string())?;
-            Arc::new(Verifier { whole, pinned, provider: Arc::clone(provider) })
+            Some(Believed { whole: whole.build().map_err(|error| error.to_string())?, pinned })
         }
-        Belief::Any => Arc::new(Unverified(Arc::clone(provider))),
+        Belief::Any => None,
     };
+    let verifier = Arc::new(Verifier { believed, provider: Arc::clone(provider) });
     let config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(super::VERSIONS)
         .map_err(|error| error.to_string())?
@@ -93,22 +93,19 @@ pub(crate) fn is_about_certificates(error: &Error) -> bool {
     matches!(error, Error::InvalidCertificate(_) | Error::NoCertificatesPresented)
 }
 
-/// The library's rules, and certificates that were named themselves.
+/// Judges certificates; that their owner has the key is checked in any case, or the encryption would mean nothing.
 #[derive(Debug)]
 struct Verifier {
-    whole: Arc<WebPkiServerVerifier>,
-    pinned: Vec<CertificateDer<'static>>,
+    /// `None` takes any certificate.
+    believed: Option<Believed>,
     provider: Arc<CryptoProvider>,
 }
 
-impl Verifier {
-    fn verify_pinned(&self, shown: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
-        let end = end_of(shown).ok_or(CertificateError::BadEncoding)?;
-        if end < now.as_secs() {
-            return Err(CertificateError::Expired.into());
-        }
-        verify_server_name(&ParsedCertificate::try_from(shown)?, name)
-    }
+/// The library's rules, and certificates that were named themselves.
+#[derive(Debug)]
+struct Believed {
+    whole: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -120,11 +117,12 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.whole.verify_server_cert(shown, chain, name, ocsp, now) {
+        let Some(Believed { whole, pinned }) = &self.believed else { return Ok(ServerCertVerified::assertion()) };
+        match whole.verify_server_cert(shown, chain, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::Other(OtherError(_)),
-            )) if self.pinned.iter().any(|pinned| pinned == shown) => {
-                self.verify_pinned(shown, name, now).map(|()| ServerCertVerified::assertion())
+            )) if pinned.iter().any(|pinned| pinned == shown) => {
+                verify_pinned(shown, name, now).map(|()| ServerCertVerified::assertion())
             }
             verdict => verdict,
         }
@@ -149,45 +147,15 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.whole.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
-/// Takes any certificate; that its owner has the key is still checked, or the encryption would mean nothing.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+/// The time and the names of a certificate that was named itself.
+fn verify_pinned(shown: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+    let end = end_of(shown).ok_or(CertificateError::BadEncoding)?;
+    if end < now.as_secs() {
+        return Err(CertificateError::Expired.into());
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    verify_server_name(&ParsedCertificate::try_from(shown)?, name)
 }
