@@ -287,3 +287,21 @@ fn an_end_is_announced() {
         assert_eq!(visit.0.read(&mut [0; 100]).expect("a close_notify"), 0);
     }
 }
+
+#[test]
+fn a_file_that_is_named_twice_is_measured_once() {
+    let (office, port, counted) = (Office::new(), free_port(), free_port());
+    let mut draft = draft(port, &[backend(mirror)]);
+    let files = site(&office, &mut draft);
+    draft["metrics"] = json!([format!("127.0.0.1:{counted}")]);
+    let certificates = &mut draft["listeners"]["web"]["tls"]["certificates"];
+    certificates[0]["client_auth"] = certificates[1]["client_auth"].clone();
+    certificates[0]["client_auth"]["mode"] = json!("optional");
+    let _engine = start(&draft, &files);
+    let mut stream = connect(counted);
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("a reader");
+    let mut said = String::new();
+    stream.read_to_string(&mut said).expect("metrics");
+    let sample = "pylb_certificate_broken{listener=\"web\",certificate=\"/ca\"} 0\n";
+    assert_eq!(said.matches(sample).count(), 1, "{said}");
+}

@@ -1,5 +1,7 @@
 //! Certificates: when they end, and whether what is in their files is of use.
 
+use std::collections::HashSet;
+
 use super::Text;
 use crate::running::Running;
 use crate::shared::Shared;
@@ -32,14 +34,20 @@ pub(super) fn certificates(shared: &Shared, running: &Running, text: &mut Text) 
     });
 }
 
-/// Calls `visit` with whose it is, as a label, and the file.
+/// Calls `visit` with whose it is, as a label, and the file: once for each owner, or a scrape would have a sample twice.
 fn each<'r>(running: &'r Running, visit: &mut dyn FnMut((&'static str, &'r str), Watched<'r>)) {
+    let mut seen = HashSet::new();
+    let mut once = |owner, watched: Watched<'r>| {
+        if seen.insert((owner, watched.file)) {
+            visit(owner, watched);
+        }
+    };
     for (position, listener) in running.plan.listeners.iter().enumerate() {
         let server = running.tls.server(position as u32);
-        server.into_iter().flat_map(|tls| tls.watched()).for_each(|file| visit(("listener", &listener.name), file));
+        server.into_iter().flat_map(|tls| tls.watched()).for_each(|file| once(("listener", &*listener.name), file));
     }
     for (position, pool) in running.plan.pools.iter().enumerate() {
         let client = running.tls.client(position as u32);
-        client.into_iter().flat_map(|tls| tls.watched()).for_each(|file| visit(("pool", &pool.name), file));
+        client.into_iter().flat_map(|tls| tls.watched()).for_each(|file| once(("pool", &*pool.name), file));
     }
 }
