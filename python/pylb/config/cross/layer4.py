@@ -67,9 +67,7 @@ def _headers(path: Path, tls: ListenerTls | None, tree: Tree) -> Iterator[Mistak
         auths.append(((*path, "certificates", at, "client_auth"), one.client_auth))
     for where, auth in auths:
         if auth is not None and "headers" in auth.model_fields_set:
-            yield _told(
-                tree, (*where, "headers"), "`headers` has no effect: only HTTP has headers", "remove it"
-            )
+            yield _told(tree, (*where, "headers"), *_NO_HEADERS)
 
 
 def _pool(path: Path, pool: Pool, users: list[Listener], tree: Tree) -> Iterator[Mistake]:
