@@ -206,3 +206,21 @@ fn who_waits_follows_its_route_to_another_pool() {
     });
     assert_eq!((slow[0].served(), fast.served()), (LIMIT, 20));
 }
+
+#[test]
+fn who_waits_at_a_port_that_speaks_something_else_now_holds_nobody_up() {
+    let slow = [Origin::start(Manner { takes: Duration::from_millis(700), status: 200 })];
+    let port = free_port();
+    let mut draft = limited(port, &slow, json!({"size": 1000, "timeout": 5000}));
+    let engine = engine(&draft, 1);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..5).map(|_| scope.spawn(|| Client::new(port).ask("GET", "/", ""))).collect();
+        until("one waits", || waiting(&engine) == 1);
+        let web = &mut draft["listeners"]["web"];
+        (web["protocol"], web["pool"], web["routes"]) = (json!("tcp"), json!("products"), json!([]));
+        engine.apply(draft.to_string().as_bytes(), &engine::Files::new()).expect("a plan");
+        assert!(clients.into_iter().all(|client| client.join().is_ok_and(|status| status == 200)));
+    });
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}

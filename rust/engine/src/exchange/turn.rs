@@ -71,21 +71,30 @@ impl Applicant for Waiting<'_> {
         self.exchange.poll_standing(self.worker, self.down, cx)
     }
 
-    /// A request that a backend has seen stays with the plan that it was sent by.
     fn is_outdated(&self) -> bool {
-        let Exchange { tries, door, held, .. } = &*self.exchange;
-        tries.count() == 0 && self.worker.held(*door).is_some_and(|newer| !Rc::ptr_eq(&newer, held))
+        self.newer().is_some()
     }
 
     fn follow_plan(&mut self) {
-        let Some(held) = self.worker.held(self.exchange.door) else { return };
-        let Some((index, _)) = held.http(self.exchange.door) else { return };
-        self.exchange.listener = index;
-        self.exchange.progress.restart(index);
-        self.exchange.held = held;
+        if let Some((held, index)) = self.newer() {
+            self.exchange.listener = index;
+            self.exchange.progress.restart(index);
+            self.exchange.held = held;
+        }
     }
 
     fn escape(&mut self) {
         self.exchange.progress.escape();
+    }
+}
+
+impl Waiting<'_> {
+    /// The plan to move on to, and the listener there. A request that a backend has seen stays with the plan that it was
+    /// sent by, and so does one whose port speaks something else now.
+    fn newer(&self) -> Option<(Held, u32)> {
+        let Exchange { tries, door, held, .. } = &*self.exchange;
+        let newer = self.worker.held(*door).filter(|newer| tries.count() == 0 && !Rc::ptr_eq(newer, held))?;
+        let (index, _) = newer.http(*door)?;
+        Some((newer, index))
     }
 }

@@ -62,7 +62,7 @@ pub(crate) trait Applicant {
     /// Whether a newer plan is in force that it could go by.
     fn is_outdated(&self) -> bool;
 
-    /// Goes by that.
+    /// Goes by that; it must not be outdated then, or its worker would do nothing else.
     fn follow_plan(&mut self);
 
     /// Forgets for this once where it belongs.
