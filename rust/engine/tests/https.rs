@@ -269,7 +269,9 @@ fn who_knocks_at_the_wrong_port_hears_it_and_is_logged() {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").expect("a reader");
     let mut said = String::new();
     stream.read_to_string(&mut said).expect("an answer");
-    assert!(said.starts_with("HTTP/1.1 400 ") && said.ends_with("This port speaks TLS: ask for https://.\n"), "{said}");
+    let (head, body) = said.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 400 ") && body == "This port speaks TLS: ask for https://.\n", "{said}");
+    assert_eq!(stage::content_length(&format!("{head}\r\n\r\n")), body.len());
     assert_eq!(log.lines(2)[1]["reason"], "not TLS: looks like HTTP");
 }
 

@@ -26,7 +26,7 @@ use crate::worker::Worker;
 
 /// What a client is told that speaks HTTP where TLS is spoken.
 const CLEAR_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
-content-length: 39\r\nconnection: close\r\n\r\nThis port speaks TLS: ask for https://.\n";
+content-length: 40\r\nconnection: close\r\n\r\nThis port speaks TLS: ask for https://.\n";
 
 /// Why there is no TLS on a connection.
 #[derive(Debug)]
