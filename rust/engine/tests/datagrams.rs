@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stage::passed::Log;
 use stage::{draft, engine, pool, until};
 
 /// A backend that sends back what it gets, behind its own port, until it is dropped.
@@ -360,17 +361,29 @@ fn a_stopping_engine_waits_for_flows_that_go_on() {
 #[test]
 fn a_flow_is_one_line_of_the_log() {
     let (echo, port) = (Echo::start(1), free_port());
-    let file = std::env::temp_dir().join(format!("pylb-datagrams-{}-{port}.log", std::process::id()));
     let mut draft = site(&format!("127.0.0.1:{port}"), &[&echo], json!({"replies": 1}));
-    draft["log"]["access"] = json!(file);
-    let engine = engine(&draft, 1);
+    let log = Log::of(&mut draft);
+    let _engine = engine(&draft, 1);
     Client::new(port).ask(b"hello");
-    until("the flow ends", || flows(&engine).open == 0);
-    engine.stop();
-    let text = std::fs::read_to_string(&file).expect("a log");
-    std::fs::remove_file(&file).expect("it is there");
-    let line: Value = serde_json::from_str(text.trim_end()).expect("one line");
+    let line = log.lines(1).remove(0);
     assert_eq!((&line["proto"], &line["status"], &line["reason"]), (&json!("udp"), &Value::Null, &Value::Null));
     assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&json!(5), &json!(7)));
     assert_eq!((&line["pool"], &line["client"]), (&json!("products"), &json!("127.0.0.1")));
+}
+
+#[test]
+fn a_flow_remembers_a_few_failures_however_often_it_tries() {
+    let (echo, port) = (Echo::start(1), free_port());
+    let mut draft = site(&format!("127.0.0.1:{port}"), &[&echo], json!({"idle": 300}));
+    // Nobody may send there without a socket option that allows it.
+    pool(&mut draft)["backends"][0]["address"] = json!("255.255.255.255:9");
+    let log = Log::of(&mut draft);
+    let engine = engine(&draft, 1);
+    let client = Client::new(port);
+    for _ in 0..50 {
+        client.say(b"hello");
+    }
+    until("nothing went on", || flows(&engine).dropped == 50);
+    let attempts = log.lines(1)[0]["attempts"].as_array().map(Vec::len);
+    assert!(attempts.is_some_and(|count| (1..=8).contains(&count)), "{attempts:?}");
 }

@@ -29,7 +29,7 @@ use crate::worker::Worker;
 
 /// Backends tried for one datagram.
 const TRIES: usize = 3;
-/// Backends that failed a flow and are remembered for it.
+/// Failures of backends that a flow remembers.
 const FAILED: usize = 8;
 /// Datagrams read from one backend in one go when it sends many; a power of two.
 const GREEDIEST: u32 = 16;
@@ -200,7 +200,7 @@ impl Flow {
                 Err(error) => {
                     let why = describe(&error);
                     pick.failed(worker, now, why);
-                    self.failures.push((pick.name().into(), why));
+                    self.remember(pick.name(), why);
                 }
             }
         }
@@ -287,8 +287,12 @@ impl Flow {
     fn fail(&mut self, why: &'static str, around: &Around<'_>) {
         let Some(upstream) = self.leave(around) else { return };
         upstream.stay.failed(around.worker, around.worker.now(), why);
+        self.remember(upstream.stay.name(), why);
+    }
+
+    fn remember(&mut self, backend: &str, why: &'static str) {
         if self.failures.len() < FAILED {
-            self.failures.push((upstream.stay.name().into(), why));
+            self.failures.push((backend.into(), why));
         }
     }
 
