@@ -36,6 +36,7 @@ mod options;
 mod outbox;
 mod ready;
 mod table;
+mod upstream;
 
 use door::{Around, Door, Inbox, Terms};
 use flow::End;

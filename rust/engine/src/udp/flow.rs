@@ -7,22 +7,16 @@
 //!
 //! A flow holds its place on the backend as tunnels do, without the plan that it was chosen by.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plan::{Address, Progress, Step, Stream, Tick, Until};
-use quinn_udp::RecvMeta;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use plan::{Progress, Step, Stream, Tick, Until};
 
 use super::door::{Around, Terms};
 use super::meter::{Dropped, FlowMeter};
-use super::options;
-use super::outbox::{Way, send_run};
-use crate::listen::SPARE_DESCRIPTORS;
+use super::outbox::Way;
+use super::upstream::{Trouble, Upstream, describe, is_exhausted, open};
 use crate::observe::log::Record;
 use crate::pick::{Pick, Stay};
 use crate::worker::Worker;
@@ -55,17 +49,6 @@ pub(super) struct Counts {
     datagrams_out: u64,
     bytes_in: u64,
     bytes_out: u64,
-}
-
-/// The way to the backend.
-struct Upstream {
-    socket: OwnedFd,
-    address: SocketAddr,
-    stay: Stay,
-    since: Tick,
-    has_replied: bool,
-    /// Its datagrams may come in runs.
-    in_runs: bool,
 }
 
 /// Counts a flow for as long as it lives, panics included.
@@ -191,8 +174,7 @@ impl Flow {
             match open(pick.address().0, worker.descriptor_limit) {
                 Ok((socket, address)) if around.ready.add(&socket, call.name).is_ok() => {
                     let stay = pick.stay();
-                    self.upstream =
-                        Some(Upstream { socket, address, stay, since: now, has_replied: false, in_runs: false });
+                    self.upstream = Some(Upstream::new((socket, address), stay, now));
                     return Ok(());
                 }
                 Ok(_) => return self.exhausted(),
@@ -220,9 +202,8 @@ impl Flow {
         self.heard = (round, row);
         if row == GREEDIEST.ilog2()
             && let Some(upstream) = &mut self.upstream
-            && !upstream.in_runs
         {
-            upstream.in_runs = options::expect_runs(&upstream.socket);
+            upstream.expect_runs();
         }
         1 << row
     }
@@ -244,11 +225,10 @@ impl Flow {
         }
     }
 
-    /// To be called when a socket that is ready has nothing to read: takes an error that says nothing about the backend
-    /// (a datagram that is too long for it) off its queue. As long as one lies there, the socket is ready.
+    /// To be called when a socket that is ready has nothing to read.
     pub(super) fn forget_error(&self) {
         if let Some(upstream) = &self.upstream {
-            let _ = rustix::net::recv(&upstream.socket, &mut [0u8; 1], RecvFlags::ERRQUEUE | RecvFlags::DONTWAIT);
+            upstream.forget_error();
         }
     }
 
@@ -358,77 +338,6 @@ impl Call<'_> {
 /// How many datagrams a run is; an empty one is one too.
 pub(super) fn datagrams(length: usize, stride: usize) -> u64 {
     length.div_ceil(stride.max(1)).max(1) as u64
-}
-
-impl Upstream {
-    fn send(&self, way: &Way, call: &Call<'_>) -> io::Result<()> {
-        if call.run.len() > call.stride {
-            return send_run(&way.state, &self.socket, (self.address, None), call.run, call.stride);
-        }
-        rustix::net::send(&self.socket, call.run, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
-        Ok(())
-    }
-
-    fn receive(&self, way: &Way, room: &mut [u8]) -> io::Result<(usize, usize)> {
-        if !self.in_runs {
-            let (length, _) = rustix::net::recv(&self.socket, room, RecvFlags::DONTWAIT)?;
-            return Ok((length, length));
-        }
-        let mut met = [RecvMeta::default()];
-        way.state.recv((&self.socket).into(), &mut [io::IoSliceMut::new(room)], &mut met)?;
-        Ok((met[0].len, met[0].stride))
-    }
-}
-
-/// What an error of a backend's socket means.
-enum Trouble {
-    /// A datagram is lost, as happens on any way.
-    Lost,
-    /// The backend cannot be reached.
-    Backend(&'static str),
-}
-
-impl Trouble {
-    fn of(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown
-            | io::ErrorKind::ConnectionReset => Trouble::Backend(describe(error)),
-            _ => Trouble::Lost,
-        }
-    }
-}
-
-fn describe(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "port unreachable",
-        io::ErrorKind::HostUnreachable => "host unreachable",
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => "network unreachable",
-        io::ErrorKind::Unsupported => "no address for datagrams",
-        _ => "cannot be sent to",
-    }
-}
-
-/// A socket that speaks to nobody but the backend.
-fn open(address: &Address, limit: u64) -> io::Result<(OwnedFd, SocketAddr)> {
-    let Address::Tcp(address) = address else { return Err(io::ErrorKind::Unsupported.into()) };
-    let (domain, kind) = (socket2::Domain::for_address(*address), socket2::Type::DGRAM.nonblocking());
-    let socket = socket2::Socket::new(domain, kind, None)?;
-    // The kernel gives the lowest free number, so a high one means that few are left.
-    if socket.as_raw_fd() as u64 + SPARE_DESCRIPTORS >= limit {
-        return Err(Errno::MFILE.into());
-    }
-    options::prepare_upstream(&socket, address.is_ipv6());
-    socket.connect(&(*address).into())?;
-    Ok((socket.into(), *address))
-}
-
-/// Descriptors or memory are used up, or the ports that a connected socket needs one of.
-fn is_exhausted(error: &io::Error) -> bool {
-    let used_up = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::AGAIN, Errno::ADDRNOTAVAIL];
-    error.raw_os_error().is_some_and(|number| used_up.iter().any(|errno| errno.raw_os_error() == number))
 }
 
 impl Presence {
