@@ -42,10 +42,12 @@ const LONGEST_NAME: usize = 255;
 impl Names {
     /// The first route, in the order of the file, that takes this client, and its position.
     ///
-    /// `sni` in any case; `alpn` as the client lists them. Nothing is allocated.
+    /// `sni` in any case, with or without the dot of the root at its end; `alpn` as the client lists them. Nothing is
+    /// allocated.
     pub fn find(&self, sni: Option<&[u8]>, alpn: &[&[u8]]) -> Option<(u32, &NameRoute)> {
         let mut lower = [0; LONGEST_NAME];
-        let name = lower_case(sni.unwrap_or_default(), &mut lower);
+        let name = sni.map(|name| name.strip_suffix(b".").unwrap_or(name));
+        let name = lower_case(name.unwrap_or_default(), &mut lower);
         let speaks = |more: u32| self.alpns[more as usize].iter().any(|wanted| alpn.contains(&&**wanted));
         let position = self.router.find(name, b"", speaks)?;
         Some((position, self.routes.get(position as usize)?))

@@ -86,7 +86,9 @@ fn a_wildcard_takes_what_is_below_and_not_the_name_itself() {
     for (sni, position) in [
         (Some("a.shop.example"), Some(0)),
         (Some("A.B.Shop.EXAMPLE"), Some(0)),
+        (Some("a.shop.example."), Some(0)),
         (Some("shop.example"), None),
+        (Some("shop.example."), None),
         (Some("ashop.example"), None),
         (Some(".shop.example"), Some(0)),
         (Some(""), None),
@@ -103,6 +105,7 @@ fn whoever_says_nothing_gets_what_asks_for_nothing() {
     assert_eq!(find(&plan, None, &["http/1.1", "h2"]), Some(1));
     assert_eq!(find(&plan, Some(&"a".repeat(300)), &[]), Some(2), "longer than a name can be");
     assert_eq!(find(&plan, Some("shop.example"), &["h2"]), Some(0));
+    assert_eq!(find(&plan, Some("shop.example."), &["h2"]), Some(0));
 }
 
 #[test]
