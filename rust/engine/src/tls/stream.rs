@@ -176,8 +176,8 @@ impl Stream {
 
     /// Whether nothing was said but what TLS says by itself: tickets, new keys. For a connection that is idle.
     pub(crate) fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut buffer = vec![0; 4 * RECORD];
-        self.poll_read(cx, &mut buffer).is_pending()
+        // Reading never writes records, so nobody else needs the buffer meanwhile.
+        CIPHER.with_borrow_mut(|buffer| self.poll_read(cx, buffer).is_pending())
     }
 
     /// Bytes that were written and that the socket has not taken.
@@ -198,10 +198,13 @@ impl Stream {
         }
         self.tickets = Tickets::Free;
         let mut sinks = Sinks { stash: &mut self.stash, outbound: &mut self.outbound };
-        if self.session.close(&mut self.inbound, &mut sinks).is_err() {
-            self.break_writing();
-        } else {
-            self.writing = End::Ending;
+        match self.session.close(&mut self.inbound, &mut sinks) {
+            Err(_) => self.break_writing(),
+            Ok(digest) => {
+                self.fresh = false;
+                self.note_end(&digest);
+                self.writing = End::Ending;
+            }
         }
         let _ = self.poll_flush(cx);
     }
