@@ -46,7 +46,10 @@ pub enum TlsVersion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
     /// Nobody is asked.
-    None,
+    None {
+        /// What backends hear only of others, and of nobody here.
+        headers: ClientHeaders,
+    },
     /// Everybody is asked for one of these authorities.
     Ask {
         /// Nobody gets in without.
@@ -84,6 +87,15 @@ impl PoolTls {
     pub const SYSTEM: &'static str = "system";
 }
 
+impl ClientAuth {
+    /// What tells backends of a client's certificate.
+    pub fn headers(&self) -> &ClientHeaders {
+        match self {
+            ClientAuth::None { headers } | ClientAuth::Ask { headers, .. } => headers,
+        }
+    }
+}
+
 impl TlsPlan {
     /// Every demand on clients, that of the listener first.
     fn demands(&self) -> impl Iterator<Item = &ClientAuth> {
@@ -94,10 +106,7 @@ impl TlsPlan {
     /// Every header that tells of a client's certificate, under whichever name it came in: clients may send none of
     /// them.
     pub fn client_headers(&self) -> impl Iterator<Item = &[u8]> {
-        let asked = self.demands().filter_map(|demand| match demand {
-            ClientAuth::None => None,
-            ClientAuth::Ask { headers, .. } => Some(headers),
-        });
-        asked.flat_map(|ClientHeaders { subject, san }| [subject, san]).filter_map(Option::as_deref)
+        let headers = self.demands().map(ClientAuth::headers);
+        headers.flat_map(|ClientHeaders { subject, san }| [subject, san]).filter_map(Option::as_deref)
     }
 }

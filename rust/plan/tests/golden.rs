@@ -80,7 +80,7 @@ fn show_listener(out: &mut String, plan: &Plan, listener: &Listener) {
 fn auth(auth: Option<&ClientAuth>) -> String {
     match auth {
         None => "nobody asked".to_owned(),
-        Some(ClientAuth::None) => "nobody asked here".to_owned(),
+        Some(ClientAuth::None { .. }) => "nobody asked here".to_owned(),
         Some(ClientAuth::Ask { required, ca, headers }) => {
             let [subject, san] = [&headers.subject, &headers.san]
                 .map(|name| String::from_utf8_lossy(name.as_deref().unwrap_or(b"nobody")).into_owned());

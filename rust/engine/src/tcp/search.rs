@@ -310,7 +310,7 @@ impl Waiting<'_, '_> {
 impl Lost {
     fn told(reply: &Reply<'_>) -> Self {
         let reason = match reply.error {
-            Some("connection_limit_reached") => "no place in time",
+            Some("connection_limit_reached") => "no place at any backend",
             _ => "no backend to be had",
         };
         Lost { reason: reason.into(), error: reply.error }

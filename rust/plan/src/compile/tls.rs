@@ -49,20 +49,21 @@ fn file(at: &At<'_>, path: &str, errors: &mut Errors) -> Box<str> {
 fn client_auth(at: &At<'_>, draft: Option<&ClientAuthDraft>, errors: &mut Errors) -> Option<ClientAuth> {
     let ClientAuthDraft { mode, ca, headers } = draft?;
     let at = at.key("client_auth");
-    let required = match mode {
-        AuthMode::None => return Some(ClientAuth::None),
-        AuthMode::Optional => false,
-        AuthMode::Require => true,
-    };
     let place = at.key("ca");
-    let ca = match ca {
-        Some(ca) => file(&place, ca, errors),
-        None => {
+    let ca = match (mode, ca) {
+        (AuthMode::None, _) => Box::default(),
+        (_, Some(ca)) => file(&place, ca, errors),
+        (_, None) => {
             errors.add(&place, "is missing; write the file of the authorities that clients' certificates come from");
             Box::default()
         }
     };
-    Some(ClientAuth::Ask { required, ca, headers: client_headers(&at.key("headers"), headers, errors) })
+    let headers = client_headers(&at.key("headers"), headers, errors);
+    Some(match mode {
+        AuthMode::None => ClientAuth::None { headers },
+        AuthMode::Optional => ClientAuth::Ask { required: false, ca, headers },
+        AuthMode::Require => ClientAuth::Ask { required: true, ca, headers },
+    })
 }
 
 fn client_headers(at: &At<'_>, draft: &ClientHeadersDraft, errors: &mut Errors) -> ClientHeaders {

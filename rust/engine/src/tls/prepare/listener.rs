@@ -19,7 +19,7 @@ use crate::tls::server::{Choice, Policy, Resolver, ServerTls};
 use crate::tls::{VERSIONS, client_auth, provider, tickets};
 
 /// What is asked where nobody says anything.
-static NOTHING: ClientAuth = ClientAuth::None;
+static NOTHING: ClientAuth = ClientAuth::None { headers: ClientHeaders { subject: None, san: None } };
 
 /// A listener's TLS while it is made.
 struct Draft<'p> {
@@ -72,7 +72,7 @@ impl Making<'_> {
         });
         let policies = policies.collect::<Option<Vec<_>>>()?;
         let authorities = draft.demands.iter().filter_map(|(asked, _)| match asked {
-            ClientAuth::None => None,
+            ClientAuth::None { .. } => None,
             ClientAuth::Ask { ca, .. } => Some(ca.clone()),
         });
         let authorities = authorities.collect();
@@ -146,11 +146,8 @@ impl Making<'_> {
         config.ticketer = Arc::clone(&tickets);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.alpn_protocols = if draft.http { vec![b"http/1.1".to_vec()] } else { Vec::new() };
-        let headers = match asked {
-            ClientAuth::None => ClientHeaders::default(),
-            ClientAuth::Ask { headers, .. } => headers.clone(),
-        };
-        Some(Policy { choice: Choice { config: Arc::new(config), policy: number }, headers, print, tickets })
+        let choice = Choice { config: Arc::new(config), policy: number };
+        Some(Policy { choice, headers: asked.headers().clone(), print, tickets })
     }
 
     fn print_of_listener(&self, draft: &Draft<'_>) -> Fingerprint {
@@ -164,7 +161,7 @@ impl Making<'_> {
     /// What a session proves: sessions of another print are worth nothing.
     fn print_of_policy(&self, asked: &ClientAuth) -> Fingerprint {
         let content = match asked {
-            ClientAuth::None => b"",
+            ClientAuth::None { .. } => b"",
             ClientAuth::Ask { ca, .. } => self.content(ca),
         };
         Fingerprint::of(&[format!("{asked:?}").as_bytes(), content])
