@@ -122,6 +122,7 @@ def test_who_leaves_within_the_hello_is_not_missed(house, authority):
     until("no descriptor is left", lambda: house.descriptors() <= before)
 
 
+@pytest.mark.soak
 def test_who_takes_too_long_for_the_hello_is_closed(house, authority):
     """A passthrough waits for 5 s; a handshake for as long as is configured. All of them at once."""
     hello = client_hello(authority)

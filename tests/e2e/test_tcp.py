@@ -275,8 +275,9 @@ def test_all_are_refused(serve):
 def test_at_max_in_flight_a_connection_waits_for_its_turn(serve, peer):
     backend = {"address": peer(mirror).address, "max_in_flight": 1}
     balancer = serve(relay([backend], pool={"queue": {"size": 10, "timeout": "20s"}}))
-    with balancer.talk() as first, balancer.talk() as second:
+    with balancer.talk() as first, contextlib.ExitStack() as later:
         assert first.send("one").exactly(3) == b"one"
+        second = later.enter_context(balancer.talk())
         second.send("two")
         assert first.send("three").exactly(5) == b"three"
         first.finish()

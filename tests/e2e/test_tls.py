@@ -48,6 +48,7 @@ def s_client(balancer, *arguments: str, given: str = "") -> str:
 # ---- what is offered
 
 
+@pytest.mark.soak
 def test_sslscan_finds_nothing_but_tls_1_2_and_1_3(shop):
     host, port = shop.address()
     found = Xml.fromstring(run(tool("sslscan"), "--sni-name=shop.example", "--xml=-", f"{host}:{port}"))
