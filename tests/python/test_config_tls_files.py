@@ -1,5 +1,6 @@
 """Which files TLS is configured with, what is in them, and what is said of those of no use."""
 
+import os
 import ssl
 from pathlib import Path
 
@@ -130,6 +131,12 @@ def test_a_file_of_no_use_is_said_at_its_place_with_what_to_do(
     assert mistake.hint
     assert mistake.path[-1] == name.replace("a.pem", "cert").replace("a.key", "key")
     assert mistake.line == 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.pem")
+    first = read(named(config(MANY, tmp_path).model)).unusable[0]
+    assert first.message == f"{tmp_path / 'a.pem'} is no regular file"
 
 
 def test_what_the_system_trusts_is_what_the_environment_says(

@@ -11,6 +11,7 @@ for the core to say. Certificates change while the configuration does not, so `n
 
 import os
 import ssl
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -165,13 +166,20 @@ def _names(name: str, listener: HttpListener | TcpListener, settings: Settings) 
 def _file(place: Named) -> bytes | tuple[str, str]:
     """What is in a file, or why it is of no use and what to do."""
     try:
-        with open(place.file, "rb") as opened:
+        with open(place.file, "rb", opener=_without_waiting) as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                return f"{place.file} is no regular file", "name the file of a certificate or key"
             raw = opened.read(LARGEST + 1)
     except OSError as error:
         return f"cannot read {place.file}: {error.strerror}", _reachable(error)
     if len(raw) > LARGEST:
         return f"{place.file} has more than {LARGEST // 1024**2} MiB", "name the file of a certificate or key"
     return _of_kind(place, raw) or raw
+
+
+def _without_waiting(file: str, flags: int) -> int:
+    """Opens a pipe at once too, instead of waiting for somebody who writes to it."""
+    return os.open(file, flags | os.O_NONBLOCK)
 
 
 def _reachable(error: OSError) -> str:
